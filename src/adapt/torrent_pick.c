@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// Who is asked for what, and when that has taken too long.
+//
+// Order: pieces under way before new ones, so that few are open at a time; new ones as `choose` says; at last blocks that others
+// have owed for preempt_ms, so that a slow peer cannot keep a piece, or all slots, to itself.
+#include "torrent.h"
+
+static void
+hear(struct zcb_torrent_assembler *a, uint64_t now_ms)
+{
+    if (a->now_ms < now_ms)
+        a->now_ms = now_ms;
+}
+
+static void
+reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t block, uint32_t peer,
+        struct zcb_torrent_request *out)
+{
+    slot->blocks[block] = (struct torrent_block){ ++a->last_ticket, a->now_ms, false };
+    slot->reserved++;
+    if (--slot->missing == 0)
+        torrent_open_unlink(a, slot);
+    a->stats.reserved++;
+    a->stats.requests++;
+    *out = (struct zcb_torrent_request){
+        .index = slot->index,
+        .begin = block * a->geometry.block_length,
+        .length = zcb_torrent_block_length(&a->geometry, slot->index, block),
+        .peer = peer,
+        .ticket = a->last_ticket,
+    };
+}
+
+// Missing blocks of one piece.
+static int
+pick_missing(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t peer, struct zcb_torrent_request *out,
+             int n)
+{
+    uint32_t block = 0;
+    struct iovec place;
+    int got = 0;
+
+    while (got < n && slot->missing != 0) {
+        block = zcb_piece_next_missing(slot->piece, block);
+        if (zcb_piece_reserve_block(slot->piece, block, peer, &place) < 0)
+            break;
+        reserve(a, slot, block, peer, &out[got++]);
+    }
+    return got;
+}
+
+// The lowest piece of `bits` that is neither had nor under way.
+static uint32_t
+lowest(struct zcb_torrent_assembler *a, const uint8_t *bits)
+{
+    size_t words = (a->bits_size + 7) / 8;
+    bool leading = true; // all words so far were full
+
+    for (size_t w = a->first_gap; w < words; w++) {
+        uint64_t gaps = ~torrent_bits_word(a->taken, a->bits_size, w), theirs;
+
+        if (w == words - 1) // beyond the last piece there is no gap
+            gaps &= ~UINT64_C(0) << (63 - (a->geometry.piece_count - 1) % 64);
+        if (leading && gaps == 0) {
+            a->first_gap = w;
+            continue;
+        }
+        leading = false;
+        theirs = gaps & torrent_bits_word(bits, a->bits_size, w);
+        if (theirs != 0)
+            return (uint32_t)(w * 64) + (uint32_t)__builtin_clzll(theirs);
+    }
+    return ZCB_TORRENT_NONE;
+}
+
+static uint32_t
+next_piece(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits)
+{
+    uint32_t piece;
+
+    if (a->config.choose == NULL)
+        return lowest(a, bits);
+    piece = a->config.choose(a->config.ctx, peer, bits);
+    if (piece >= a->geometry.piece_count || !zcb_torrent_bit(bits, piece) || zcb_torrent_bit(a->taken, piece))
+        return ZCB_TORRENT_NONE;
+    return piece;
+}
+
+// Blocks that others have owed for too long.
+static int
+pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, struct zcb_torrent_request *out, int n)
+{
+    uint64_t earliest = UINT64_MAX;
+    struct iovec place;
+    int got = 0;
+
+    for (uint32_t i = 0; i < a->slot_count; i++) {
+        struct torrent_slot *slot = &a->slots[i];
+
+        for (uint32_t b = 0; slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
+            struct torrent_block *block = &slot->blocks[b];
+
+            if (block->ticket == 0)
+                continue;
+            if (got == n || block->pinned || a->now_ms - block->asked_ms < a->config.preempt_ms ||
+                !zcb_torrent_bit(bits, slot->index) || zcb_piece_from(slot->piece, b) == peer) {
+                if (earliest > block->asked_ms)
+                    earliest = block->asked_ms;
+                continue;
+            }
+            torrent_revoke(a, slot, b);
+            a->revoked++;
+            if (zcb_piece_reserve_block(slot->piece, b, peer, &place) < 0)
+                continue;
+            reserve(a, slot, b, peer, &out[got++]);
+            a->stats.preempted++;
+        }
+    }
+    // Nothing changes before the oldest that is left comes of age; what is asked for later is younger.
+    a->preempt_from = earliest > UINT64_MAX - a->config.preempt_ms ? 0 : earliest + a->config.preempt_ms;
+    return got;
+}
+
+int
+zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, uint64_t now_ms,
+                           struct zcb_torrent_request *out, int n)
+{
+    uint32_t next;
+    int got = 0;
+
+    if (a == NULL || bits == NULL || (out == NULL && n != 0) || n < 0 || peer == ZCB_PIECE_NOBODY)
+        return -EINVAL;
+    hear(a, now_ms);
+    for (uint32_t i = a->open_first; i != ZCB_TORRENT_NONE && got < n; i = next) {
+        next = a->slots[i].next; // picking the last missing block takes it off the list
+        if (zcb_torrent_bit(bits, a->slots[i].index))
+            got += pick_missing(a, &a->slots[i], peer, out + got, n - got);
+    }
+    while (got < n && a->missing != a->stats.active) {
+        uint32_t piece = next_piece(a, peer, bits);
+        struct torrent_slot *slot = piece == ZCB_TORRENT_NONE ? NULL : torrent_slot_open(a, piece);
+
+        if (slot == NULL)
+            break;
+        got += pick_missing(a, slot, peer, out + got, n - got);
+    }
+    if (got < n && a->stats.reserved != 0 && a->now_ms >= a->preempt_from &&
+        (a->config.flags & ZCB_TORRENT_NO_PREEMPT) == 0)
+        got += pick_owed(a, peer, bits, out + got, n - got);
+    return got;
+}
+
+uint32_t
+zcb_torrent_assembler_expire(struct zcb_torrent_assembler *a, uint64_t now_ms)
+{
+    uint32_t ended = 0;
+
+    hear(a, now_ms);
+    for (uint32_t i = 0; i < a->slot_count; i++) {
+        struct torrent_slot *slot = &a->slots[i];
+
+        if (slot->piece == NULL)
+            continue;
+        for (uint32_t b = 0; slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
+            struct torrent_block *block = &slot->blocks[b];
+
+            if (block->ticket == 0 || block->pinned || a->now_ms - block->asked_ms < a->config.request_timeout_ms)
+                continue;
+            torrent_revoke(a, slot, b);
+            ended++;
+        }
+        if (slot->reserved == 0 && !slot->pending && a->now_ms - slot->last_ms >= a->config.stale_ms) {
+            a->stats.stale++;
+            a->stats.lost_bytes += zcb_piece_received(slot->piece);
+            torrent_slot_close(a, slot);
+        }
+    }
+    if (ended != 0)
+        a->revoked++;
+    a->stats.timeouts += ended;
+    return ended;
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+//
+// Acquire: the thread's cache, else the depot, else more memory, else what the policy says. And the slow half of release.
+
+#include <limits.h>
+
+#include "pool/cache.h"
+#include "pool/harden.h"
+
+// A pool that has no name for a limit has SIZE_MAX.
+static size_t
+bytes_allowed(const struct zcb_pool *pool, uint32_t flags)
+{
+    return flags & ZCB_ACQUIRE_RESERVED ? pool->max_bytes : pool->normal_bytes;
+}
+
+// Whether the reserve forbids taking a free block: what is used, with one more, must stay below it.
+static bool
+depot_is_reserved(const struct zcb_pool *pool, uint32_t t, uint32_t flags)
+{
+    size_t used;
+
+    if (pool->normal_bytes == pool->max_bytes || (flags & ZCB_ACQUIRE_RESERVED))
+        return false;
+    used = pool->charged - pool->idle;
+    return used > pool->normal_bytes || pool->normal_bytes - used < pool->size[t];
+}
+
+// From the depot: one for the caller, and a load for its cache unless blocks are scarce.
+static struct zcb_block *
+take_from_depot(struct zcb_pool *pool, uint32_t t, struct zcb_cache *cache, uint32_t flags)
+{
+    struct zcb_magazine *magazine = cache != NULL ? &cache->tier[t] : NULL;
+    struct zcb_block *blocks[ZCB_MAGAZINE_MAX];
+    uint32_t want = 1, got;
+
+    if (depot_is_reserved(pool, t, flags))
+        return NULL;
+    if (magazine != NULL && !pool->tier[t].scarce) {
+        __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED); // it was called in, and it is empty
+        want = magazine->load;
+    }
+    got = zcb_depot_take(pool, t, blocks, want);
+    if (got == 0)
+        return NULL;
+    for (uint32_t i = got; i-- > 1;) // the newest on top
+        magazine->items[got - 1 - i] = blocks[i];
+    if (got > 1) {
+        magazine->in += got - 1;
+        __atomic_store_n(&magazine->n, got - 1, __ATOMIC_RELEASE);
+    }
+    return blocks[0];
+}
+
+// No block was to be had: from now on releases come straight to the depot.
+static void
+note_scarcity(struct zcb_pool *pool, uint32_t t, bool all_tiers)
+{
+    for (uint32_t i = 0; i < pool->tiers; i++)
+        if (i == t || all_tiers)
+            pool->tier[i].scarce = true;
+    zcb_depot_call_in(pool, all_tiers ? ZCB_POOL_TIERS : t);
+}
+
+// A buffer above all tiers, or beyond its tier's limit.
+static int
+acquire_single(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_block **out)
+{
+    size_t bytes_max = bytes_allowed(pool, flags);
+    int result = zcb_single_alloc(pool, t, need, bytes_max, out);
+
+    // What idles in the depot may be in the way of the limit, or of a source that is small.
+    if ((result == -ENOBUFS || result == -ENOMEM) && zcb_slab_reclaim(pool, 0, SIZE_MAX) != 0)
+        result = zcb_single_alloc(pool, t, need, bytes_max, out);
+    if (result == -ENOBUFS)
+        note_scarcity(pool, ZCB_POOL_TIERS, true);
+    if (result == 0)
+        pool->tier[t].fallbacks++;
+    return result;
+}
+
+// One attempt, without waiting.
+static int
+acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_cache *cache,
+            struct zcb_block **out)
+{
+    struct zcb_tier_state *tier = &pool->tier[t];
+    bool grew = false;
+    int result;
+
+    if (t == pool->tiers)
+        return acquire_single(pool, ZCB_POOL_OVERSIZE, need, flags, out);
+    for (;;) {
+        struct zcb_cache *own;
+
+        *out = take_from_depot(pool, t, cache, flags);
+        if (*out != NULL) {
+            if (grew)
+                tier->misses++;
+            else
+                tier->depot_hits++;
+            return 0;
+        }
+        if (depot_is_reserved(pool, t, flags))
+            return -ENOBUFS;
+        result = zcb_slab_grow(pool, t, bytes_allowed(pool, flags), 0, false);
+        if (result == 0) {
+            grew = true;
+            continue;
+        }
+        // The tier is full: beside it, if that is wanted.
+        if (result == -ENOBUFS && tier->total >= tier->max) {
+            note_scarcity(pool, t, false);
+            if (pool->policy == ZCB_POOL_DYNAMIC)
+                return acquire_single(pool, t, pool->size[t], flags, out);
+            return result;
+        }
+        // The pool, or its source, is full: idle slabs of other tiers can go. What this thread has in its own cache idles too.
+        if (result != -ENOBUFS && result != -ENOMEM)
+            return result;
+        own = zcb_cache_find(pool->id);
+        if (own != NULL)
+            zcb_cache_empty(own);
+        if (zcb_slab_reclaim(pool, 0, 1) == 0) {
+            note_scarcity(pool, t, true);
+            return result;
+        }
+    }
+}
+
+static int
+acquire_locked(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_cache *cache,
+               struct zcb_block **out)
+{
+    uint32_t account = t == pool->tiers ? ZCB_POOL_OVERSIZE : t;
+    struct zcb_tier_state *tier = &pool->tier[account];
+    bool may_wait = pool->policy == ZCB_POOL_WAIT && !(flags & ZCB_ACQUIRE_NOWAIT), in_time = true;
+    uint64_t deadline = 0;
+    int result;
+
+    for (;;) {
+        result = acquire_now(pool, t, need, flags, cache, out);
+        if (result == 0)
+            return 0;
+        if (!may_wait || (result != -ENOBUFS && result != -ENOMEM) || pool->away == 0)
+            break;
+        if (!in_time) {
+            result = -ETIMEDOUT;
+            break;
+        }
+        if (deadline == 0) {
+            tier->waits++;
+            deadline = pool->wait_ms == UINT32_MAX ? UINT64_MAX : zcb_os_now_ms() + pool->wait_ms;
+        }
+        pool->waiters++;
+        in_time = zcb_os_wait(&pool->changed, &pool->lock, deadline);
+        pool->waiters--;
+    }
+    tier->refusals++;
+    return result;
+}
+
+static int
+acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, struct zcb_buf **out)
+{
+    const uint32_t known = ZCB_ACQUIRE_RESERVED | ZCB_ACQUIRE_NOWAIT;
+    struct zcb_block *block = NULL;
+    struct zcb_cache *cache = NULL;
+    size_t need;
+    uint32_t t;
+    int result;
+
+    if (pool == NULL || out == NULL || (flags & ~known) != 0)
+        return -EINVAL;
+    if (len > SIZE_MAX - pool->headroom)
+        return -EOVERFLOW;
+    need = len + pool->headroom;
+    t = zcb_pool_tier_of(pool, need);
+    zcb_cache_heed_closings();
+    if (pool->cached && t < pool->tiers)
+        cache = zcb_cache_make(pool, true);
+    if (cache != NULL) {
+        if (zcb_magazine_pop(&cache->tier[t], &block)) {
+            zcb_block_start(block, pool->headroom);
+            *out = (struct zcb_buf *)block;
+            return 0;
+        }
+        if (cache->tier[t].cap == 0)
+            cache = NULL;
+    }
+    if (pool->cached && __atomic_load_n(&pool->spares, __ATOMIC_RELAXED) < 2)
+        zcb_cache_stock(pool);
+
+    zcb_pool_lock(pool);
+    if (t == pool->tiers && (pool->flags & ZCB_POOL_NO_OVERSIZE)) {
+        pool->tier[ZCB_POOL_OVERSIZE].refusals++;
+        result = -ENOBUFS;
+    } else {
+        result = acquire_locked(pool, t, need, flags, cache, &block);
+    }
+    if (result == 0) {
+        if (pool->checked)
+            zcb_check_out(pool, block);
+        zcb_block_start(block, pool->headroom);
+        *out = (struct zcb_buf *)block;
+    }
+    if (pool->flags & ZCB_POOL_ADAPTIVE)
+        zcb_pool_tick(pool);
+    zcb_pool_unlock(pool);
+    return result;
+}
+
+int
+zcb_pool_acquire(struct zcb_pool *pool, size_t len, struct zcb_buf **out)
+{
+    if (ZCB_LIKELY(pool != NULL && out != NULL)) {
+        size_t need = len + pool->headroom;
+        uint32_t t = zcb_pool_tier_of(pool, need);
+        struct zcb_cache *cache = zcb_cache_find(pool->id);
+        struct zcb_block *block;
+
+        if (ZCB_LIKELY(cache != NULL && need >= len && zcb_magazine_pop(&cache->tier[t], &block))) {
+            zcb_block_start(block, pool->headroom);
+            *out = (struct zcb_buf *)block;
+            return 0;
+        }
+    }
+    return acquire_slow(pool, len, 0, out);
+}
+
+int
+zcb_pool_acquire_flags(struct zcb_pool *pool, size_t len, uint32_t flags, struct zcb_buf **out)
+{
+    return flags == 0 ? zcb_pool_acquire(pool, len, out) : acquire_slow(pool, len, flags, out);
+}
+
+int
+zcb_pool_acquire_n(struct zcb_pool *pool, size_t len, struct zcb_buf **out, size_t n)
+{
+    size_t need, got = 0;
+    uint32_t flags = 0, t;
+
+    if (pool == NULL || (out == NULL && n != 0) || n > INT_MAX)
+        return -EINVAL;
+    if (len > SIZE_MAX - pool->headroom)
+        return -EOVERFLOW;
+    need = len + pool->headroom;
+    t = zcb_pool_tier_of(pool, need);
+    while (got < n) {
+        struct zcb_cache *cache = zcb_cache_find(pool->id);
+        int result;
+
+        if (cache != NULL) { // all that the cache has, in one go
+            struct zcb_magazine *magazine = &cache->tier[t];
+            uint32_t have = magazine->n, k = n - got < have ? (uint32_t)(n - got) : have;
+
+            for (uint32_t i = 0; i < k; i++) {
+                struct zcb_block *block = magazine->items[have - 1 - i];
+
+                zcb_block_start(block, pool->headroom);
+                out[got + i] = (struct zcb_buf *)block;
+            }
+            __atomic_store_n(&magazine->n, have - k, __ATOMIC_RELAXED);
+            __atomic_store_n(&magazine->hits, magazine->hits + k, __ATOMIC_RELAXED);
+            got += k;
+            if (got == n)
+                break;
+        }
+        result = acquire_slow(pool, len, flags, &out[got]);
+        if (result < 0)
+            return got != 0 ? (int)got : result;
+        got++;
+        flags = ZCB_ACQUIRE_NOWAIT;
+    }
+    return (int)got;
+}
+
+size_t
+zcb_pool_fit(const struct zcb_pool *pool, size_t len)
+{
+    uint32_t t;
+
+    if (len > SIZE_MAX - pool->headroom)
+        return 0;
+    t = zcb_pool_tier_of(pool, len + pool->headroom);
+    return t < pool->tiers ? pool->size[t] : 0;
+}
+
+void
+zcb_cache_put_slow(struct zcb_block *block)
+{
+    struct zcb_pool *pool = ((struct zcb_slab *)block->home)->pool;
+    uint32_t t = block->tier;
+    struct zcb_tier_state *tier = &pool->tier[t];
+    struct zcb_magazine *magazine;
+    struct zcb_cache *cache, *gone = NULL;
+
+    cache = zcb_cache_find(block->pool_id);
+    if (cache == NULL && pool->cached)
+        cache = zcb_cache_make(pool, false);
+    zcb_pool_lock(pool);
+    if (cache != NULL && pool->closed) {
+        zcb_cache_detach(cache);
+        zcb_thread.slots[pool->id] = NULL;
+        gone = cache;
+        cache = NULL;
+    }
+    magazine = cache != NULL ? &cache->tier[t] : NULL;
+    if (magazine != NULL && magazine->cap != 0 && !tier->scarce && pool->waiters == 0) {
+        if (magazine->room == 0) { // called in: all of it goes, and caching begins anew
+            zcb_depot_put(pool, t, magazine->items, magazine->n);
+            magazine->out += magazine->n;
+            __atomic_store_n(&magazine->n, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED);
+        } else if (magazine->n >= magazine->room) { // full: the oldest load goes
+            uint32_t load = magazine->load, n = magazine->n;
+
+            zcb_depot_put(pool, t, magazine->items, load);
+            for (uint32_t i = load; i < n; i++)
+                magazine->items[i - load] = magazine->items[i];
+            magazine->out += load;
+            __atomic_store_n(&magazine->n, n - load, __ATOMIC_RELAXED);
+        }
+        magazine->items[magazine->n] = block;
+        __atomic_store_n(&magazine->n, magazine->n + 1, __ATOMIC_RELEASE);
+    } else {
+        if (magazine != NULL && magazine->n != 0)
+            zcb_cache_empty(cache);
+        if (pool->checked)
+            zcb_check_in(pool, block);
+        tier->returns++;
+        zcb_depot_put(pool, t, &block, 1);
+    }
+    if (pool->flags & ZCB_POOL_ADAPTIVE)
+        zcb_pool_tick(pool);
+    zcb_pool_unlock(pool);
+    zcb_cache_free(gone);
+    zcb_cache_heed_closings();
+}

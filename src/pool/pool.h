@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+//
+// The pool from inside. Read docs/threading.md for the life cycle first, then cache.h (the fast path) and acquire.c (the slow
+// one).
+//
+// One mutex guards everything that is not a thread's own: the depot, the slabs, the limits, the list of caches. It is taken once
+// per load of up to 64 blocks, and never held while a source allocates or a callback of the user runs.
+//
+// What keeps the pool alive after zcb_pool_destroy(): `users` (caches of threads) and `away` (blocks that are not in the depot).
+// Each of these is dropped once, under the lock, so whoever drops the last is the last to know the pool: it frees it.
+#ifndef ZCB_POOL_POOL_H
+#define ZCB_POOL_POOL_H
+
+#include <zcbuf/pool.h>
+
+#include "base/block.h"
+#include "base/os.h"
+
+#define ZCB_POOL_ID_MAX 1024
+#define ZCB_POOL_OVERSIZE ZCB_POOL_TIERS // the index of what is above all tiers
+#define ZCB_LINE 64                      // a cache line
+
+// Memory that came from the source at once, carved into blocks of one tier.
+struct zcb_slab {
+    struct zcb_pool *pool;
+    struct zcb_slab *next;
+    uint8_t *base;
+    size_t len;
+    size_t align; // what it was allocated with
+    void *tag;    // of the source's attach
+    uint32_t tier;
+    uint32_t count; // blocks
+    uint32_t idle;  // scratch of trim: of these in the depot
+    bool kept;      // preallocated: never given back
+    bool doomed;    // scratch of trim: about to go
+    _Alignas(ZCB_LINE) struct zcb_block blocks[];
+};
+
+// A tier's depot and its accounts.
+struct zcb_tier_state {
+    struct zcb_block *loads;   // stack of loads; see depot.c
+    struct zcb_block *last;    // checked pools keep a queue: its end
+    size_t free;               // blocks in the depot
+    size_t total;              // blocks in slabs
+    size_t singles;            // single allocations that are out
+    size_t low_free;           // the least `free` since the last decay
+    size_t max;                // limit on total and singles that are not fallbacks; SIZE_MAX: none
+    size_t prealloc;
+    size_t slab_blocks;        // blocks of a slab of ordinary size
+    uint32_t cap;              // what a thread may cache; 0: nothing
+    uint32_t load;             // blocks that move at a time
+    size_t cache_budget;       // what caches may still be given in all
+    struct zcb_slab *slabs;
+    uint64_t slab_count;
+    bool scarce;               // releases go straight to the depot
+    size_t growing;            // bytes that somebody is asking the source for, without the lock; 0: nobody
+    size_t charged, peak_charged, peak_away;
+    // Counters of what did not pass through a cache, and of caches that are gone.
+    uint64_t hits, depot_hits, misses, fallbacks, refusals, waits, returns, drops;
+};
+
+struct zcb_pool {
+    // Read by every acquire; constant.
+    size_t size[ZCB_POOL_TIERS + 1]; // of each tier; SIZE_MAX behind the last
+    size_t headroom;
+    uint32_t id;
+    uint32_t tiers;
+    bool cached;  // threads may have caches
+    bool checked; // blocks are looked at on their way in and out, see harden.h
+    bool closed;  // set once, under the lock
+
+    _Alignas(ZCB_LINE) struct zcb_mutex lock;
+    struct zcb_cond changed; // something came back, or growing ended
+    unsigned waiters;
+    size_t users;            // caches, the owner, and callbacks that are running
+    size_t away;             // blocks and singles that are not in the depot
+    struct zcb_cache *caches;
+    struct zcb_cache *spare; // for threads whose first call is a release, which may not allocate
+    unsigned spares;
+    unsigned threads;        // caches
+    struct zcb_tier_state tier[ZCB_POOL_TIERS + 1];
+
+    size_t max_bytes;    // SIZE_MAX: none
+    size_t normal_bytes; // what may be used without ZCB_ACQUIRE_RESERVED
+    size_t charged, peak_charged;
+    size_t idle;         // bytes of blocks in the depot
+    size_t low_bytes, high_bytes;
+    bool pressed;        // what the user was last told
+    bool telling;        // the callback is running; what it does itself is judged when it has returned
+    void (*on_pressure)(void *ctx, struct zcb_pool *pool, bool high);
+    void *pressure_ctx;
+    enum zcb_pool_policy policy;
+    uint32_t wait_ms;
+    uint32_t flags;
+    int node;
+    size_t slab_size;
+    struct zcb_source source;
+    bool plain_pages;  // the source is ours, made of pages
+    bool plain_memory; // or at least memory that may be touched
+    uint64_t trimmed;
+    uint64_t decay_ms; // when decay ran
+    uint32_t debug;    // of ZCBUF_DEBUG, see harden.h
+    char name[64];
+};
+
+// The smallest tier's size that holds `len` bytes and the pool's headroom; 0: none does.
+size_t zcb_pool_fit(const struct zcb_pool *pool, size_t len);
+
+static inline uint32_t
+zcb_pool_tier_of(const struct zcb_pool *pool, size_t need)
+{
+    uint32_t t = 0;
+
+    while (need > pool->size[t]) // ends at SIZE_MAX
+        t++;
+    return t;
+}
+
+// ---- create.c
+
+static inline void
+zcb_pool_lock(struct zcb_pool *pool)
+{
+    zcb_os_lock(&pool->lock);
+}
+
+// Drops the lock; then tells the user about pressure, and frees the pool where nothing holds it any more. The pool may be gone
+// afterwards unless the caller holds it.
+void zcb_pool_unlock(struct zcb_pool *pool);
+
+// ---- registry.c
+
+// Gives the pool an id; -ENOBUFS: none is left. And takes it back, when nothing can look the pool up any more.
+int zcb_registry_add(struct zcb_pool *pool);
+void zcb_registry_remove(struct zcb_pool *pool);
+// The pool that really has this header in one of its slabs, for reports of misuse; NULL: none.
+struct zcb_pool *zcb_registry_find(const struct zcb_block *block);
+
+// ---- depot.c: called with the lock held
+
+// Takes up to `want` free blocks out; returns how many, newest first. 0: empty.
+uint32_t zcb_depot_take(struct zcb_pool *pool, uint32_t tier, struct zcb_block **out, uint32_t want);
+// Puts blocks in; wakes those who wait.
+void zcb_depot_put(struct zcb_pool *pool, uint32_t tier, struct zcb_block *const *blocks, uint32_t n);
+// Takes all blocks of doomed slabs out.
+void zcb_depot_purify(struct zcb_pool *pool, uint32_t tier);
+// Free blocks are few: caches of this tier (ZCB_POOL_TIERS: of all) are called in, releases come straight here.
+void zcb_depot_call_in(struct zcb_pool *pool, uint32_t tier);
+
+// ---- slab.c
+
+// More blocks in the depot of `tier`: at least 1, at most an ordinary slab. The lock is held on entry and on return, but not in
+// between. `bytes_max` is what may be charged in all. 0; -ENOBUFS: a limit; -ENOMEM; what attach returned.
+int zcb_slab_grow(struct zcb_pool *pool, uint32_t tier, size_t bytes_max, size_t want_blocks, bool kept);
+// Single allocations. Lock as above.
+int zcb_single_alloc(struct zcb_pool *pool, uint32_t tier, size_t size, size_t bytes_max, struct zcb_block **out);
+void zcb_pool_free_single(struct zcb_block *block); // without the lock
+// Frees idle slabs while more than `keep_bytes` would stay idle; with the lock held on entry and return, not in between.
+// Returns the bytes.
+size_t zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max);
+// Frees a list of slabs that are nobody's any more; without the lock.
+void zcb_slab_free_list(struct zcb_pool *pool, struct zcb_slab *list);
+
+static inline void
+zcb_pool_charge(struct zcb_pool *pool, uint32_t tier, size_t bytes)
+{
+    struct zcb_tier_state *state = &pool->tier[tier];
+
+    pool->charged += bytes;
+    state->charged += bytes;
+    if (pool->charged > pool->peak_charged)
+        pool->peak_charged = pool->charged;
+    if (state->charged > state->peak_charged)
+        state->peak_charged = state->charged;
+}
+
+static inline void
+zcb_pool_uncharge(struct zcb_pool *pool, uint32_t tier, size_t bytes)
+{
+    pool->charged -= bytes;
+    pool->tier[tier].charged -= bytes;
+}
+
+// Makes the pages of a stretch of the pool's memory resident. Contents may change.
+void zcb_pool_touch(const struct zcb_pool *pool, uint8_t *at, size_t len);
+
+// ---- trim.c
+
+// Runs decay when its time has come (ZCB_POOL_ADAPTIVE). With the lock held on entry and return, not in between.
+void zcb_pool_tick(struct zcb_pool *pool);
+
+#endif

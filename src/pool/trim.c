@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//
+// Idle memory back to the source and to the system; memory made ready before it is needed.
+
+#include <string.h>
+
+#include "pool/cache.h"
+
+// The part of a block that can be purged: of ordinary memory, whole pages; what a user's source can do is its own matter.
+static size_t
+purgeable(const struct zcb_pool *pool, const struct zcb_block *block, uint8_t **at)
+{
+    uintptr_t page = zcb_os_page_size(), start = (uintptr_t)block->base, end = start + block->size;
+
+    if (pool->plain_memory) {
+        start = (start + page - 1) & ~(page - 1);
+        end &= ~(page - 1);
+    }
+    *at = (uint8_t *)start;
+    return start < end ? end - start : 0;
+}
+
+// Lets go of the pages of free blocks, the longest unused first, until `bytes` are done. Blocks whose pages went before are
+// known by their floor. With the lock: the blocks must not be handed out meanwhile.
+static size_t
+purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
+{
+    struct zcb_tier_state *tier = &pool->tier[t];
+    size_t done = 0, index = 0, size = pool->size[t], skip;
+
+    if (pool->source.purge == NULL || size == 0)
+        return 0;
+    // The stack's bottom is the coldest: skip what is above.
+    skip = bytes / size < tier->free ? tier->free - bytes / size : 0;
+    for (struct zcb_block *load = tier->loads; load != NULL; load = load->u.next_load) {
+        for (struct zcb_block *block = load; block != NULL; block = zcb_block_next(block)) {
+            uint8_t *at;
+            size_t len;
+
+            if (index++ < skip || block->floor == NULL)
+                continue;
+            len = purgeable(pool, block, &at);
+            if (len == 0 || pool->source.purge(pool->source.ctx, at, len, now) < 0)
+                return done;
+            block->floor = NULL;
+            done += len;
+        }
+    }
+    return done;
+}
+
+static void
+flush_own(struct zcb_pool *pool)
+{
+    struct zcb_cache *cache = zcb_cache_find(pool->id);
+
+    if (cache != NULL)
+        zcb_cache_empty(cache);
+}
+
+size_t
+zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes)
+{
+    size_t given;
+
+    if (pool == NULL)
+        return 0;
+    zcb_pool_lock(pool);
+    flush_own(pool);
+    zcb_depot_call_in(pool, ZCB_POOL_TIERS);
+    given = zcb_slab_reclaim(pool, keep_bytes, SIZE_MAX);
+    for (uint32_t t = pool->tiers; t-- > 0 && !pool->checked;) {
+        size_t excess = pool->idle > keep_bytes ? pool->idle - keep_bytes : 0;
+        size_t have = pool->tier[t].free * pool->size[t], purged;
+
+        purged = purge_blocks(pool, t, excess < have ? excess : have, true);
+        keep_bytes += purged; // still idle, but no memory
+        pool->trimmed += purged;
+        given += purged;
+    }
+    zcb_pool_unlock(pool);
+    return given;
+}
+
+// With the lock on entry and return, not in between.
+static size_t
+decay(struct zcb_pool *pool)
+{
+    size_t given = 0;
+
+    for (uint32_t t = 0; t < pool->tiers; t++) {
+        struct zcb_tier_state *tier = &pool->tier[t];
+        size_t unused = tier->low_free * pool->size[t];
+
+        if (unused != 0 && !pool->checked) {
+            size_t purged = purge_blocks(pool, t, unused, false);
+
+            pool->trimmed += purged;
+            given += purged;
+        }
+    }
+    if (pool->flags & ZCB_POOL_ADAPTIVE) {
+        size_t unused = 0, slabs = 0;
+
+        for (uint32_t t = 0; t < pool->tiers; t++) {
+            unused += pool->tier[t].low_free * pool->size[t];
+            slabs += pool->tier[t].low_free / pool->tier[t].slab_blocks;
+        }
+        if (slabs != 0) // half of them, so that a pool shrinks gently
+            given += zcb_slab_reclaim(pool, pool->idle - (unused < pool->idle ? unused : pool->idle), (slabs + 1) / 2);
+    }
+    for (uint32_t t = 0; t < pool->tiers; t++)
+        pool->tier[t].low_free = pool->tier[t].free;
+    pool->decay_ms = zcb_os_now_ms();
+    return given;
+}
+
+size_t
+zcb_pool_decay(struct zcb_pool *pool)
+{
+    size_t given;
+
+    if (pool == NULL)
+        return 0;
+    zcb_pool_lock(pool);
+    given = decay(pool);
+    zcb_pool_unlock(pool);
+    return given;
+}
+
+void
+zcb_pool_tick(struct zcb_pool *pool)
+{
+    if (!pool->closed && zcb_os_now_ms() - pool->decay_ms >= 1000)
+        (void)decay(pool);
+}
+
+int
+zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count)
+{
+    struct zcb_tier_state *tier;
+    size_t done = 0;
+    uint32_t t;
+    int result = 0;
+
+    if (pool == NULL || zcb_pool_fit(pool, len) == 0)
+        return -EINVAL;
+    t = zcb_pool_tier_of(pool, len + pool->headroom);
+    tier = &pool->tier[t];
+    zcb_pool_lock(pool);
+    while (result == 0 && tier->free < count)
+        result = zcb_slab_grow(pool, t, pool->normal_bytes, count - tier->free, false);
+    // The ones that will be used first lie on top. The lock is held: this is for quiet times.
+    for (struct zcb_block *load = tier->loads; load != NULL && done < count; load = load->u.next_load) {
+        for (struct zcb_block *block = load; block != NULL && done < count; block = zcb_block_next(block), done++) {
+            if (pool->checked)
+                continue; // their contents are watched
+            zcb_pool_touch(pool, block->base, block->size);
+            block->floor = block->base;
+        }
+    }
+    zcb_pool_unlock(pool);
+    return result;
+}
