@@ -6,18 +6,21 @@
 //     [ chunk 0 ........ ][ chunk 1 .. ][ chunk 2 ............. | room ]
 //        ^ cur           ^ end                                  ^ reserve, commit
 //
-// Bytes come in by push (a packet, by reference), append (copied) or reserve and commit (recv() writes straight into pooled
-// memory). They are read in place by peek, at any offset, and go out by discard, consume (copied out) or take (the reference
-// moves out). Views of one block that lie side by side are merged into one chunk, so a message that recv() delivered in
-// pieces is contiguous again.
+// Bytes come in by push (a packet, by reference), append (copied) or reserve and commit (recv()
+// writes straight into pooled memory). They are read in place by peek, at any offset, and go out by
+// discard, consume (copied out) or take (the reference moves out). Views of one block that lie side
+// by side are merged into one chunk, so a message that recv() delivered in pieces is contiguous
+// again.
 //
-// Cost: push, discard, reserve, commit are amortised O(1); anything at an offset is O(1) inside the first chunk, else O(log
-// chunks). In steady state nothing is allocated: a few chunks live in the struct itself, more in a ring that grows by doubling.
+// Cost: push, discard, reserve, commit are amortised O(1); anything at an offset is O(1) inside the
+// first chunk, else O(log chunks). In steady state nothing is allocated: a few chunks live in the
+// struct itself, more in a ring that grows by doubling.
 //
 // Borrowed pointers (from peek and iov) stay valid until the next call that changes the chain.
 //
-// A chain is a transparent struct to be embedded; it must not be copied or moved in memory (use zcb_chain_move). Its first three
-// members are read by the inline functions below and may be read by anybody; nothing in it may be written.
+// A chain is a transparent struct to be embedded; it must not be copied or moved in memory (use
+// zcb_chain_move). Its first three members are read by the inline functions below and may be read
+// by anybody; nothing in it may be written.
 //
 // Threads: one at a time. Packets that were taken or sliced out of it are free.
 #ifndef ZCBUF_CHAIN_H
@@ -41,22 +44,24 @@ struct zcb_chain {
 // Every limit can be reached by what a peer sends, so each has a finite default; SIZE_MAX lifts it.
 struct zcb_chain_config {
     size_t chunk_size; // what reserve acquires at a time. 0: 65536
-    size_t copy_below; // pushed packets shorter than this are copied together instead of kept by reference, so that tiny
-                       // packets do not pin a block each (counted; needs a pool). 0: never
+    // Pushed packets shorter than this are copied together instead of kept by reference, so that
+    // tiny packets do not pin a block each (counted as ZCB_COPY_APPEND; needs a pool). 0: never.
+    size_t copy_below;
     size_t max_chunks; // 0: 1048576
     size_t max_bytes;  // 0: 1 GiB
     size_t max_pinned; // see zcb_chain_pinned(). 0: 4 GiB
     void *reserved[4]; // NULL
 };
 
-// Makes an empty chain in *chain. `pool` gives memory to reserve, append, take and gather; with NULL these fail with -EINVAL
-// where they would need it, and everything by reference works. The pool must outlive the chain. Allocates nothing.
+// Makes an empty chain in *chain. `pool` gives memory to reserve, append, take and gather; with
+// NULL these fail with -EINVAL where they would need it, and everything by reference works. The
+// pool must outlive the chain. Allocates nothing.
 // 0, -EINVAL (NULL chain, reserved fields).
 ZCB_API ZCB_MUST_CHECK int zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool,
                                           const struct zcb_chain_config *config);
 
-// Lets go of all bytes and memory. The chain is then all zero: finish again is fine, everything else needs init.
-// O(chunks). Cannot fail.
+// Lets go of all bytes and memory. The chain is then all zero: finish again is fine, everything
+// else needs init. O(chunks). Cannot fail.
 ZCB_API void zcb_chain_finish(struct zcb_chain *chain);
 
 ZCB_INLINE size_t
@@ -68,46 +73,57 @@ zcb_chain_len(const struct zcb_chain *chain)
 // Chunks in the queue: pieces of contiguous memory. O(1).
 ZCB_API size_t zcb_chain_chunks(const struct zcb_chain *chain);
 
-// Bytes of memory that the chain keeps alive: whole blocks, each counted once per run of its views, and blocks it holds to receive
-// into. Far above zcb_chain_len() where small views hold large blocks. O(1).
+// Bytes of memory that the chain keeps alive: whole blocks, each counted once per run of its views,
+// and blocks it holds to receive into. Far above zcb_chain_len() where small views hold large
+// blocks. O(1).
 ZCB_API size_t zcb_chain_pinned(const struct zcb_chain *chain);
 
-// Lets go of empty blocks kept for the next reserve, and of a ring that has become too large: for a connection that is idle.
+// Lets go of empty blocks kept for the next reserve, and of a ring that has become too large: for a
+// connection that is idle.
 ZCB_API void zcb_chain_trim(struct zcb_chain *chain);
 
 // ---- bytes in
 
-// Adds the packet at the back (front) and takes it: on success *packet is empty. An empty packet is taken and adds nothing.
-// 0; -EINVAL (NULL); -ENOBUFS (max_chunks, max_bytes or max_pinned); -ENOMEM; with copy_below also acquire's errors.
+// Adds the packet at the back (front) and takes it: on success *packet is empty. An empty packet is
+// taken and adds nothing.
+// 0; -EINVAL (NULL); -ENOBUFS (max_chunks, max_bytes or max_pinned); -ENOMEM; with copy_below also
+// acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_push(struct zcb_chain *chain, struct zcb_packet *packet);
 ZCB_API ZCB_MUST_CHECK int zcb_chain_push_front(struct zcb_chain *chain, struct zcb_packet *packet);
 
-// Copies `len` bytes to the back (ZCB_COPY_APPEND), all or nothing. 0; -EINVAL (NULL data with a length, no pool); -ENOBUFS;
-// -ENOMEM; acquire's errors. Ends an uncommitted reservation.
+// Copies `len` bytes to the back (ZCB_COPY_APPEND), all or nothing.
+// 0; -EINVAL (NULL data with a length, no pool); -ENOBUFS; -ENOMEM; acquire's errors. Ends an
+// uncommitted reservation.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_append(struct zcb_chain *chain, const void *data, size_t len);
 
-// Room at the back for at least `min` bytes (0 counts as 1), in up to `n` iovecs (at most 16 are used): give them to readv().
-// Returns how many were filled in. What is in use already comes first, then new blocks, up to chunk_size bytes in all or `min`
-// where that is more; with n == 1 a new block if the present one has less than `min` left. Replaces an earlier reservation;
-// push, append and a move end it. A block that is drained and not shared is used from its start again.
-// -EINVAL (n < 1, no pool); -ENOBUFS (max_bytes, max_pinned, max_chunks); acquire's errors.
-ZCB_API ZCB_MUST_CHECK int zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov, int n);
+// Room at the back for at least `min` bytes (0 counts as 1), in up to `n` iovecs (at most 16 are
+// used): give them to readv().
+// Returns how many were filled in. What is in use already comes first, then new blocks, up to
+// chunk_size bytes in all or `min` where that is more; with n == 1 a new block if the present one
+// has less than `min` left. Replaces an earlier reservation; push, append and a move end it. A
+// block that is drained and not shared is used from its start again. -EINVAL (n < 1, no pool);
+// -ENOBUFS (max_bytes, max_pinned, max_chunks); acquire's errors.
+ZCB_API ZCB_MUST_CHECK int zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov,
+                                             int n);
 
-// The first `len` bytes of the reservation are now written: they are part of the chain, and the reservation ends. 0 is
-// fine (nothing came, EAGAIN, EINTR). 0; -ERANGE (more than was reserved): the reservation stays; -ENOMEM (the ring could not
-// grow): the reservation stays.
+// The first `len` bytes of the reservation are now written: they are part of the chain, and the
+// reservation ends. 0 is fine (nothing came, EAGAIN, EINTR).
+// 0; -ERANGE (more than was reserved): the reservation stays; -ENOMEM (the ring could not grow):
+// the reservation stays.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_commit(struct zcb_chain *chain, size_t len);
 
 // ---- bytes seen
 
 // For zcb_chain_peek and zcb_chain_discard; call those.
-ZCB_API const uint8_t *zcb_chain_peek_slow(const struct zcb_chain *chain, size_t off, size_t len, void *scratch);
+ZCB_API const uint8_t *zcb_chain_peek_slow(const struct zcb_chain *chain, size_t off, size_t len,
+                                           void *scratch);
 ZCB_API int zcb_chain_discard_slow(struct zcb_chain *chain, size_t len);
 ZCB_API int zcb_chain_consume_slow(struct zcb_chain *chain, void *dst, size_t len);
 
-// `len` bytes at `off`: a pointer into the chain where they are contiguous, else they are copied into `scratch` (`len` bytes
-// of the caller's; ZCB_COPY_PEEK) and that is returned; with a NULL scratch: contiguous only. NULL: fewer bytes are there (or
-// not contiguous). len 0 gives a pointer that is not NULL while off is at most the chain's length.
+// `len` bytes at `off`: a pointer into the chain where they are contiguous, else they are copied
+// into `scratch` (`len` bytes of the caller's; ZCB_COPY_PEEK) and that is returned; with a NULL
+// scratch: contiguous only. NULL: fewer bytes are there (or not contiguous). len 0 gives a pointer
+// that is not NULL while off is at most the chain's length.
 ZCB_INLINE const uint8_t *
 zcb_chain_peek(const struct zcb_chain *chain, size_t off, size_t len, void *scratch)
 {
@@ -118,19 +134,21 @@ zcb_chain_peek(const struct zcb_chain *chain, size_t off, size_t len, void *scra
     return zcb_chain_peek_slow(chain, off, len, scratch);
 }
 
-// An integer at `off`, big endian (be, network order) or little endian (le). 0; -EAGAIN: fewer bytes are there.
-#define ZCB_CHAIN_PEEK_INT(name, type, order)                                                        \
-    ZCB_INLINE ZCB_MUST_CHECK int zcb_chain_peek_##name(const struct zcb_chain *chain, size_t off, type *out) \
-    {                                                                                                \
-        uint8_t scratch[sizeof(type)];                                                               \
-        type value;                                                                                  \
-        const uint8_t *at = zcb_chain_peek(chain, off, sizeof(type), scratch);                       \
-                                                                                                     \
-        if (ZCB_UNLIKELY(at == NULL))                                                                \
-            return -EAGAIN;                                                                          \
-        memcpy(&value, at, sizeof(value));                                                           \
-        *out = order(value);                                                                         \
-        return 0;                                                                                    \
+// An integer at `off`, big endian (be, network order) or little endian (le).
+// 0; -EAGAIN: fewer bytes are there.
+#define ZCB_CHAIN_PEEK_INT(name, type, order)                                                      \
+    ZCB_INLINE ZCB_MUST_CHECK int zcb_chain_peek_##name(const struct zcb_chain *chain, size_t off, \
+                                                        type *out)                                 \
+    {                                                                                              \
+        uint8_t scratch[sizeof(type)];                                                             \
+        type value;                                                                                \
+        const uint8_t *at = zcb_chain_peek(chain, off, sizeof(type), scratch);                     \
+                                                                                                   \
+        if (ZCB_UNLIKELY(at == NULL))                                                              \
+            return -EAGAIN;                                                                        \
+        memcpy(&value, at, sizeof(value));                                                         \
+        *out = order(value);                                                                       \
+        return 0;                                                                                  \
     }
 
 #define ZCB_SAME(x) (x)
@@ -158,32 +176,42 @@ ZCB_CHAIN_PEEK_INT(u32le, uint32_t, ZCB_LE32)
 ZCB_CHAIN_PEEK_INT(u64be, uint64_t, ZCB_BE64)
 ZCB_CHAIN_PEEK_INT(u64le, uint64_t, ZCB_LE64)
 
-// A variable-length integer at `off`: LEB128 (unsigned, as in protobuf and DWARF; at most 10 bytes) or QUIC's (RFC 9000,
-// section 16; 1, 2, 4 or 8 bytes). Returns the bytes it takes; -EAGAIN: it goes on behind the last byte; -EBADMSG: LEB128 that
-// does not fit 64 bits.
-ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_leb128(const struct zcb_chain *chain, size_t off, uint64_t *out);
-ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_quic(const struct zcb_chain *chain, size_t off, uint64_t *out);
+// A variable-length integer at `off`: LEB128 (unsigned, as in protobuf and DWARF; at most 10 bytes)
+// or QUIC's (RFC 9000, section 16; 1, 2, 4 or 8 bytes). Returns the bytes it takes; -EAGAIN: it
+// goes on behind the last byte; -EBADMSG: LEB128 that does not fit 64 bits.
+ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_leb128(const struct zcb_chain *chain, size_t off,
+                                                 uint64_t *out);
+ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_quic(const struct zcb_chain *chain, size_t off,
+                                               uint64_t *out);
 
-// Copies `len` bytes at `off` out, all or nothing (ZCB_COPY_COPY_TO). 0; -EAGAIN: fewer are there; -EINVAL (NULL dst).
-ZCB_API ZCB_MUST_CHECK int zcb_chain_copy_to(const struct zcb_chain *chain, size_t off, void *dst, size_t len);
+// Copies `len` bytes at `off` out, all or nothing (ZCB_COPY_COPY_TO).
+// 0; -EAGAIN: fewer are there; -EINVAL (NULL dst).
+ZCB_API ZCB_MUST_CHECK int zcb_chain_copy_to(const struct zcb_chain *chain, size_t off, void *dst,
+                                             size_t len);
 
-// The first place from `off` on where `n` bytes equal `pattern` (one byte; CR LF), in *at as an offset from the chain's front; across
-// chunks too. Time linear in what is searched whatever the pattern. 0; -EAGAIN: not there yet: search on from
-// zcb_chain_len() - (n - 1) when more has come; -EINVAL (n 0, NULL).
-ZCB_API ZCB_MUST_CHECK int zcb_chain_find(const struct zcb_chain *chain, size_t off, const void *pattern, size_t n,
-                                          size_t *at);
-ZCB_API ZCB_MUST_CHECK int zcb_chain_find_byte(const struct zcb_chain *chain, size_t off, uint8_t byte, size_t *at);
-ZCB_API ZCB_MUST_CHECK int zcb_chain_find_crlf(const struct zcb_chain *chain, size_t off, size_t *at);
+// The first place from `off` on where `n` bytes equal `pattern` (one byte; CR LF), in *at as an
+// offset from the chain's front; across chunks too. Time linear in what is searched whatever the
+// pattern.
+// 0; -EAGAIN: not there yet: search on from zcb_chain_len() - (n - 1) when more has come; -EINVAL
+// (n 0, NULL).
+ZCB_API ZCB_MUST_CHECK int zcb_chain_find(const struct zcb_chain *chain, size_t off,
+                                          const void *pattern, size_t n, size_t *at);
+ZCB_API ZCB_MUST_CHECK int zcb_chain_find_byte(const struct zcb_chain *chain, size_t off,
+                                               uint8_t byte, size_t *at);
+ZCB_API ZCB_MUST_CHECK int zcb_chain_find_crlf(const struct zcb_chain *chain, size_t off,
+                                               size_t *at);
 
-// The chain from `off` on as up to `n` iovecs, for writev(); at most IOV_MAX (1024) are filled. Returns how many, *len (may be NULL)
-// is how many bytes they cover: discard what was written and ask again. 0 at the end. -EINVAL (n < 0, NULL); -EAGAIN (off
-// beyond the end).
-ZCB_API ZCB_MUST_CHECK int zcb_chain_iov(const struct zcb_chain *chain, size_t off, struct iovec *iov, int n, size_t *len);
+// The chain from `off` on as up to `n` iovecs, for writev(); at most IOV_MAX (1024) are filled.
+// Returns how many, *len (may be NULL) is how many bytes they cover: discard what was written and
+// ask again. 0 at the end. -EINVAL (n < 0, NULL); -EAGAIN (off beyond the end).
+ZCB_API ZCB_MUST_CHECK int zcb_chain_iov(const struct zcb_chain *chain, size_t off,
+                                         struct iovec *iov, int n, size_t *len);
 
 // ---- bytes out
 
-// Drops `len` bytes from the front. 0; -EAGAIN: fewer are there, nothing was dropped. The result may be ignored where the length
-// has just been seen. Amortised O(1).
+// Drops `len` bytes from the front.
+// 0; -EAGAIN: fewer are there, nothing was dropped. The result may be ignored where the length has
+// just been seen. Amortised O(1).
 ZCB_INLINE int
 zcb_chain_discard(struct zcb_chain *chain, size_t len)
 {
@@ -194,33 +222,43 @@ zcb_chain_discard(struct zcb_chain *chain, size_t len)
     return 0;
 }
 
-// copy_to, then discard (ZCB_COPY_CONSUME). 0; -EAGAIN; -EINVAL.
+// copy_to, then discard (ZCB_COPY_CONSUME).
+// 0; -EAGAIN; -EINVAL.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_consume(struct zcb_chain *chain, void *dst, size_t len);
 
-// Cuts the first `len` bytes off as a packet, the caller's. Inside one chunk the reference moves and nothing is copied; bytes that
-// cross chunks are copied into a buffer of the pool (ZCB_COPY_TAKE). 0; -EAGAIN; -EINVAL (crosses, and no pool); acquire's
-// errors. On failure nothing changed.
-ZCB_API ZCB_MUST_CHECK int zcb_chain_take(struct zcb_chain *chain, size_t len, struct zcb_packet *out);
+// Cuts the first `len` bytes off as a packet, the caller's. Inside one chunk the reference moves
+// and nothing is copied; bytes that cross chunks are copied into a buffer of the pool
+// (ZCB_COPY_TAKE).
+// 0; -EAGAIN; -EINVAL (crosses, and no pool); acquire's errors. On failure nothing changed.
+ZCB_API ZCB_MUST_CHECK int zcb_chain_take(struct zcb_chain *chain, size_t len,
+                                          struct zcb_packet *out);
 
-// A packet of `len` bytes at `off`, sharing; the chain keeps them. 0; -EAGAIN; -EXDEV: they cross chunks (gather them).
-ZCB_API ZCB_MUST_CHECK int zcb_chain_slice(const struct zcb_chain *chain, size_t off, size_t len, struct zcb_packet *out);
+// A packet of `len` bytes at `off`, sharing; the chain keeps them.
+// 0; -EAGAIN; -EXDEV: they cross chunks (gather them).
+ZCB_API ZCB_MUST_CHECK int zcb_chain_slice(const struct zcb_chain *chain, size_t off, size_t len,
+                                           struct zcb_packet *out);
 
-// The same, but copies where they cross (ZCB_COPY_GATHER). Returns 0: shared; 1: copied; -EAGAIN; -EINVAL (crosses, no pool);
-// acquire's errors.
-ZCB_API ZCB_MUST_CHECK int zcb_chain_gather(const struct zcb_chain *chain, size_t off, size_t len, struct zcb_packet *out);
+// The same, but copies where they cross (ZCB_COPY_GATHER).
+// Returns 0: shared; 1: copied; -EAGAIN; -EINVAL (crosses, no pool); acquire's errors.
+ZCB_API ZCB_MUST_CHECK int zcb_chain_gather(const struct zcb_chain *chain, size_t off, size_t len,
+                                            struct zcb_packet *out);
 
-// Moves the first `len` bytes to the back of `front`, another initialised chain, by reference. O(chunks moved). 0; -EAGAIN; -EINVAL
-// (the same chain); -ENOBUFS, -ENOMEM (front's limits, its ring): nothing moved.
-ZCB_API ZCB_MUST_CHECK int zcb_chain_split(struct zcb_chain *chain, size_t len, struct zcb_chain *front);
+// Moves the first `len` bytes to the back of `front`, another initialised chain, by reference.
+// O(chunks moved).
+// 0; -EAGAIN; -EINVAL (the same chain); -ENOBUFS, -ENOMEM (front's limits, its ring): nothing
+// moved.
+ZCB_API ZCB_MUST_CHECK int zcb_chain_split(struct zcb_chain *chain, size_t len,
+                                           struct zcb_chain *front);
 
-// Moves everything in `src` to the back of `dst`; src is then empty and usable. O(1) into an empty chain, else O(chunks of src).
+// Moves everything in `src` to the back of `dst`; src is then empty and usable. O(1) into an empty
+// chain, else O(chunks of src).
 // 0; -EINVAL (the same chain); -ENOBUFS, -ENOMEM: nothing moved.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_move(struct zcb_chain *dst, struct zcb_chain *src);
 
 // ---- a reader that does not consume
 
-// Reads forward through a chain that does not change meanwhile; O(1) per step. Many may be on one chain. After the chain was
-// changed: init again. Reads count as ZCB_COPY_COPY_TO.
+// Reads forward through a chain that does not change meanwhile; O(1) per step. Many may be on one
+// chain. After the chain was changed: init again. Reads count as ZCB_COPY_COPY_TO.
 struct zcb_cursor {
     const uint8_t *cur;
     const uint8_t *end;
@@ -230,7 +268,8 @@ struct zcb_cursor {
 };
 
 // 0; -EAGAIN: `off` is beyond the end.
-ZCB_API ZCB_MUST_CHECK int zcb_cursor_init(struct zcb_cursor *cursor, const struct zcb_chain *chain, size_t off);
+ZCB_API ZCB_MUST_CHECK int zcb_cursor_init(struct zcb_cursor *cursor, const struct zcb_chain *chain,
+                                           size_t off);
 
 // All or nothing: 0; -EAGAIN: fewer are left, the cursor stays.
 ZCB_API ZCB_MUST_CHECK int zcb_cursor_read(struct zcb_cursor *cursor, void *dst, size_t len);
@@ -247,7 +286,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_cursor_u64le(struct zcb_cursor *cursor, uint64_t 
 ZCB_API ZCB_MUST_CHECK int zcb_cursor_leb128(struct zcb_cursor *cursor, uint64_t *out);
 ZCB_API ZCB_MUST_CHECK int zcb_cursor_quic(struct zcb_cursor *cursor, uint64_t *out);
 
-// The next bytes that are contiguous, at least 1 where any are left; *len says how many. NULL at the end.
+// The next bytes that are contiguous, at least 1 where any are left; *len says how many. NULL at
+// the end.
 ZCB_API const uint8_t *zcb_cursor_peek(const struct zcb_cursor *cursor, size_t *len);
 
 ZCB_API size_t zcb_cursor_tell(const struct zcb_cursor *cursor); // offset from the chain's front

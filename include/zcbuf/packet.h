@@ -7,18 +7,21 @@
 //            v                    v
 //     [ ....bytes.... ]        block: a count, and what to do when it reaches zero
 //
-// A packet that a function returned is one reference: unref it once, or give it to something that takes it (push).
-// Copying the struct does not count: after `b = a` one of them is to be forgotten, or zcb_packet_ref() used instead.
-// ref, slice, split and unref allocate nothing and cost at most one atomic operation; slices of slices are
-// views of the same block. owner NULL: static or empty; all calls work and cost nothing.
+// A packet that a function returned is one reference: unref it once, or give it to something that
+// takes it (push). Copying the struct does not count: after `b = a` one of them is to be forgotten,
+// or zcb_packet_ref() used instead. ref, slice, split and unref allocate nothing and cost at most
+// one atomic operation; slices of slices are views of the same block. owner NULL: static or empty;
+// all calls work and cost nothing.
 //
 // Lifetime: `data` stays valid and its bytes do not change as long as this reference is held.
 //
-// Counts saturate: past 2^31 references a block is pinned, that is never freed: a leak instead of a use after free.
+// Counts saturate: past 2^31 references a block is pinned, that is never freed: a leak instead of a
+// use after free.
 //
-// Threads: different handles of one block may be used, referenced and dropped on different threads at a time. One handle
-// is one variable: two threads must not change it at once. The release of foreign memory runs on the thread of the
-// last unref, after everything that other threads did with the bytes.
+// Threads: different handles of one block may be used, referenced and dropped on different threads
+// at a time. One handle is one variable: two threads must not change it at once. The release of
+// foreign memory runs on the thread of the last unref, after everything that other threads did with
+// the bytes.
 #ifndef ZCBUF_PACKET_H
 #define ZCBUF_PACKET_H
 
@@ -39,25 +42,30 @@ struct zcb_packet {
 // Memory that is never freed (a literal, a table). The caller need not unref it.
 ZCB_API struct zcb_packet zcb_packet_static(const void *data, size_t len);
 
-// Foreign read-only memory: `release(ctx, data, len)` when the last reference is gone. One small allocation. make_writable
-// always copies it. 0, -EINVAL (NULL data with a length), -ENOMEM: release is not called.
-ZCB_API ZCB_MUST_CHECK int zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release, void *ctx,
+// Foreign read-only memory: `release(ctx, data, len)` when the last reference is gone. One small
+// allocation. make_writable always copies it.
+// 0, -EINVAL (NULL data with a length), -ENOMEM: release is not called.
+ZCB_API ZCB_MUST_CHECK int zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release,
+                                           void *ctx, struct zcb_packet *out);
+
+// The same with the header in the caller's memory (see buf.h). No allocation; cannot fail, but for
+// misuse, which gives an empty packet.
+ZCB_API struct zcb_packet zcb_packet_wrap_in(struct zcb_buf_storage *where, const void *data,
+                                             size_t len, zcb_release_fn *release, void *ctx);
+
+// A packet of a copy of `len` bytes in a buffer of `pool`; counted as ZCB_COPY_APPEND. 0, or
+// acquire's errors.
+ZCB_API ZCB_MUST_CHECK int zcb_packet_copy(struct zcb_pool *pool, const void *data, size_t len,
                                            struct zcb_packet *out);
 
-// The same with the header in the caller's memory (see buf.h). No allocation; cannot fail, but for misuse, which gives
-// an empty packet.
-ZCB_API struct zcb_packet zcb_packet_wrap_in(struct zcb_buf_storage *where, const void *data, size_t len,
-                                             zcb_release_fn *release, void *ctx);
-
-// A packet of a copy of `len` bytes in a buffer of `pool`; counted as ZCB_COPY_APPEND. 0, or acquire's errors.
-ZCB_API ZCB_MUST_CHECK int zcb_packet_copy(struct zcb_pool *pool, const void *data, size_t len, struct zcb_packet *out);
-
-// One more reference. Cannot fail. One relaxed atomic increment: whoever has a reference already sees the bytes.
+// One more reference. Cannot fail. One relaxed atomic increment: whoever has a reference already
+// sees the bytes.
 ZCB_INLINE struct zcb_packet
 zcb_packet_ref(const struct zcb_packet *packet)
 {
     if (packet->owner != NULL &&
-        ZCB_UNLIKELY(__atomic_fetch_add((uint32_t *)packet->owner, 1, __ATOMIC_RELAXED) >= ZCB_COUNT_MAX))
+        ZCB_UNLIKELY(__atomic_fetch_add((uint32_t *)packet->owner, 1, __ATOMIC_RELAXED) >=
+                     ZCB_COUNT_MAX))
         zcb_block_pin(packet->owner);
     return *packet;
 }
@@ -70,13 +78,15 @@ zcb_packet_ref_n(const struct zcb_packet *packet, uint32_t n)
         return;
     if (ZCB_UNLIKELY(n > ZCB_COUNT_MAX / 2))
         zcb_block_pin(packet->owner);
-    else if (ZCB_UNLIKELY(__atomic_fetch_add((uint32_t *)packet->owner, n, __ATOMIC_RELAXED) > ZCB_COUNT_MAX - n))
+    else if (ZCB_UNLIKELY(__atomic_fetch_add((uint32_t *)packet->owner, n, __ATOMIC_RELAXED) >
+                          ZCB_COUNT_MAX - n))
         zcb_block_pin(packet->owner);
 }
 
-// Drops the reference and empties *packet. NULL, or an empty packet, is fine. Never fails, never allocates. The last
-// reference skips the atomic read-modify-write: nobody else can have one to make another from. The acquire load
-// pairs with the release half of the decrements on other threads: all they did with the bytes lies before what follows.
+// Drops the reference and empties *packet. NULL, or an empty packet, is fine. Never fails, never
+// allocates. The last reference skips the atomic read-modify-write: nobody else can have one to
+// make another from. The acquire load pairs with the release half of the decrements on other
+// threads: all they did with the bytes lies before what follows.
 ZCB_INLINE void
 zcb_packet_unref(struct zcb_packet *packet)
 {
@@ -94,12 +104,14 @@ zcb_packet_unref(struct zcb_packet *packet)
     before = __atomic_load_n((uint32_t *)owner, __ATOMIC_ACQUIRE);
     if (before != 1)
         before = __atomic_fetch_sub((uint32_t *)owner, 1, __ATOMIC_ACQ_REL);
-    if (before - 2 >= ZCB_COUNT_MAX - 1) // 1: the last; 0 or above the maximum: not an ordinary count
+    if (before - 2 >=
+        ZCB_COUNT_MAX - 1) // 1: the last; 0 or above the maximum: not an ordinary count
         zcb_block_last(owner, before);
 }
 
-// *out becomes a view of `len` bytes from `off` on, with a reference of its own. `packet` keeps its own. An empty slice
-// holds no reference. `out` may not be `packet`. 0, -ERANGE: not inside the packet.
+// *out becomes a view of `len` bytes from `off` on, with a reference of its own. `packet` keeps its
+// own. An empty slice holds no reference. `out` may not be `packet`.
+// 0, -ERANGE: not inside the packet.
 ZCB_INLINE ZCB_MUST_CHECK int
 zcb_packet_slice(const struct zcb_packet *packet, size_t off, size_t len, struct zcb_packet *out)
 {
@@ -114,31 +126,39 @@ zcb_packet_slice(const struct zcb_packet *packet, size_t off, size_t len, struct
     return 0;
 }
 
-// Cuts the packet in two: *front gets the first `at` bytes, `packet` keeps the rest; an empty side holds no reference.
+// Cuts the packet in two: *front gets the first `at` bytes, `packet` keeps the rest; an empty side
+// holds no reference.
 // 0, -ERANGE (at above len).
-ZCB_API ZCB_MUST_CHECK int zcb_packet_split(struct zcb_packet *packet, size_t at, struct zcb_packet *front);
+ZCB_API ZCB_MUST_CHECK int zcb_packet_split(struct zcb_packet *packet, size_t at,
+                                            struct zcb_packet *front);
 
-// Whether this is the only reference to its block (then also no writer is behind it). Packets without an owner: false.
+// Whether this is the only reference to its block (then also no writer is behind it). Packets
+// without an owner: false.
 ZCB_API bool zcb_packet_is_unique(const struct zcb_packet *packet);
 
-// Bytes of memory that this packet keeps alive: the size of its block, which can be far above len. 0 without an owner.
+// Bytes of memory that this packet keeps alive: the size of its block, which can be far above len.
+// 0 without an owner.
 ZCB_API size_t zcb_packet_pinned(const struct zcb_packet *packet);
 
-// Turns the packet into a buf that may be written. Takes it: on success *packet is empty and *out is the caller's. Where
-// this is the only reference to memory that may be written, nothing moves; otherwise (shared, wrapped as const, mapped,
-// static) the bytes are copied into a buffer of `pool` (ZCB_COPY_UNSHARE) and the reference is dropped. The buf has
-// at least the packet's bytes as data. Returns 0: as it was; 1: copied; or acquire's errors, then nothing changed.
-ZCB_API ZCB_MUST_CHECK int zcb_packet_make_writable(struct zcb_packet *packet, struct zcb_pool *pool,
-                                                    struct zcb_buf **out);
+// Turns the packet into a buf that may be written. Takes it: on success *packet is empty and *out
+// is the caller's. Where this is the only reference to memory that may be written, nothing moves;
+// otherwise (shared, wrapped as const, mapped, static) the bytes are copied into a buffer of `pool`
+// (ZCB_COPY_UNSHARE) and the reference is dropped. The buf has at least the packet's bytes as data.
+// Returns 0: as it was; 1: copied; or acquire's errors, then nothing changed.
+ZCB_API ZCB_MUST_CHECK int zcb_packet_make_writable(struct zcb_packet *packet,
+                                                    struct zcb_pool *pool, struct zcb_buf **out);
 
-// Trades a small copy for freeing a large block: where the pool has a tier that is smaller than the packet's block and fits
-// its bytes, they are copied there (ZCB_COPY_COMPACT) and the reference is dropped. Returns 1: was copied; 0: is as
-// small as it can be (also static packets); or acquire's errors, then nothing changed.
+// Trades a small copy for freeing a large block: where the pool has a tier that is smaller than the
+// packet's block and fits its bytes, they are copied there (ZCB_COPY_COMPACT) and the reference is
+// dropped. Returns 1: was copied; 0: is as small as it can be (also static packets); or acquire's
+// errors, then nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_packet_compact(struct zcb_packet *packet, struct zcb_pool *pool);
 
-// The slab that the packet's memory is part of, and what the source's attach said about it: what a registered
-// memory key or a buffer index is looked up by. Each out pointer may be NULL. 0, -ENOTSUP: not from a pool's slab.
-ZCB_API ZCB_MUST_CHECK int zcb_packet_region(const struct zcb_packet *packet, void **base, size_t *len, void **tag);
+// The slab that the packet's memory is part of, and what the source's attach said about it: what a
+// registered memory key or a buffer index is looked up by. Each out pointer may be NULL.
+// 0, -ENOTSUP: not from a pool's slab.
+ZCB_API ZCB_MUST_CHECK int zcb_packet_region(const struct zcb_packet *packet, void **base,
+                                             size_t *len, void **tag);
 
 #ifdef ZCB_HAVE_AUTO
 #define ZCB_AUTO_PACKET ZCB_AUTO(zcb_packet_unref)

@@ -2,9 +2,10 @@
 //
 // zcbuf/source.h: where memory comes from.
 //
-// A source is a table of functions that hands out large stretches of raw memory: the slabs that a pool
-// carves into buffers, and single buffers that a pool does not hold (above its largest tier, or beyond a
-// limit with ZCB_POOL_DYNAMIC). It is called rarely, never while a buffer goes in or out of a warm pool.
+// A source is a table of functions that hands out large stretches of raw memory: the slabs that a
+// pool carves into buffers, and single buffers that a pool does not hold (above its largest tier,
+// or beyond a limit with ZCB_POOL_DYNAMIC). It is called rarely, never while a buffer goes in or
+// out of a warm pool.
 //
 //     pages     mmap; the default. Can be populated, purged, made of huge pages
 //     libc      aligned_alloc and free: what a sanitizer or a heap profiler wants to see
@@ -14,10 +15,11 @@
 //
 // Block headers never live in a source's memory, so it need not be readable by the processor.
 //
-// The functions must not call the pool that they serve; purge runs under its lock.
+// The functions must not call the pool that they serve, nor release its buffers, nor fork; purge runs
+// under its lock.
 //
-// Threads: a pool calls its source from any thread, two calls at a time too; `attach` and `detach` of one
-// stretch never overlap. libc, pages, jemalloc and fixed are safe for that.
+// Threads: a pool calls its source from any thread, two calls at a time too; `attach` and `detach`
+// of one stretch never overlap. libc, pages, jemalloc and fixed are safe for that.
 #ifndef ZCBUF_SOURCE_H
 #define ZCBUF_SOURCE_H
 
@@ -36,21 +38,21 @@ struct zcb_source {
     // Takes back what alloc gave, with the same length and alignment. Cannot fail. Required.
     void (*free)(void *ctx, void *ptr, size_t len, size_t align);
 
-    // The contents are not needed any more but the address range stays. `now`: resident memory is to drop at
-    // once (users watch it); else the system may take the pages when it wants them. 0, or a negative errno
-    // (then nothing happened). NULL: not possible.
+    // The contents are not needed any more but the address range stays. `now`: resident memory is
+    // to drop at once (users watch it); else the system may take the pages when it wants them. 0,
+    // or a negative errno (then nothing happened). NULL: not possible.
     int (*purge)(void *ctx, void *ptr, size_t len, bool now);
 
-    // A slab came to be: register it with a network card, a GPU, a ring. What is stored in *tag comes back from
-    // zcb_packet_region(). 0, or a negative errno: the slab is freed and the acquire fails with that code.
-    // NULL: nothing to do.
+    // A slab came to be: register it with a network card, a GPU, a ring. What is stored in *tag
+    // comes back from zcb_packet_region(). 0, or a negative errno: the slab is freed and the
+    // acquire fails with that code. NULL: nothing to do.
     int (*attach)(void *ctx, void *ptr, size_t len, void **tag);
 
     // The slab is about to be freed. NULL: nothing to do.
     void (*detach)(void *ctx, void *ptr, size_t len, void *tag);
 
-    // The last user is gone: ctx may be freed. Called once by each pool that was made of this table, from the thread
-    // that let go of the last buffer. NULL: nothing to do.
+    // The last user is gone: ctx may be freed. Called once by each pool that was made of this
+    // table, from the thread that let go of the last buffer. NULL: nothing to do.
     void (*close)(void *ctx);
 
     void *reserved[4]; // NULL
@@ -59,47 +61,54 @@ struct zcb_source {
 // aligned_alloc() and free(). Static; needs no close.
 ZCB_API const struct zcb_source *zcb_source_libc(void);
 
-// Anonymous private pages. Lengths are rounded up to whole pages, and 2 MiB slabs lie at multiples of 2 MiB, so that
-// huge pages fit. Static; needs no close.
+// Anonymous private pages. Lengths are rounded up to whole pages, and 2 MiB slabs lie at multiples
+// of 2 MiB, so that huge pages fit. Static; needs no close.
 ZCB_API const struct zcb_source *zcb_source_pages(void);
 
-// jemalloc with sized frees, or NULL where it is not built in. Linking jemalloc makes it the malloc of the whole
-// process: that is why it is off by default. Static; needs no close.
+// jemalloc with sized frees, or NULL where it is not built in. Linking jemalloc makes it the malloc
+// of the whole process: that is why it is off by default. Static; needs no close.
 ZCB_API const struct zcb_source *zcb_source_jemalloc(void);
 
-// Fills in *out with a source that hands out parts of `region`, first fit, in units of 64 bytes (4096 for regions of
-// 1 MiB and more). The region is the caller's and must outlive every user; its parts are written by users alone.
-// The bookkeeping is one small allocation, freed by close: a pool does that; call out->close(out->ctx) yourself
-// if no pool was made of it. One pool per fixed source. Alloc is O(units), free O(1) per unit.
+// Fills in *out with a source that hands out parts of `region`, first fit, in units of 64 bytes
+// (4096 for regions of 1 MiB and more). The region is the caller's and must outlive every user; its
+// parts are written by users alone. The bookkeeping is one small allocation, freed by close: a pool
+// does that; call out->close(out->ctx) yourself if no pool was made of it. One pool per fixed
+// source. Alloc is O(units), free O(1) per unit.
 // 0, -EINVAL (NULL, or smaller than one unit), -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_source_fixed(struct zcb_source *out, void *region, size_t len);
 
 // Flags of zcb_map_file(). 0: shared, read-only, pages come in when touched.
 enum {
-    ZCB_MAP_STABLE = 1u << 0,     // take a private copy now: later changes and truncation cannot be seen
+    ZCB_MAP_STABLE =
+        1u << 0, // take a private copy now: later changes and truncation cannot be seen
     ZCB_MAP_POPULATE = 1u << 1,   // read it in now
     ZCB_MAP_SEQUENTIAL = 1u << 2, // will be read from front to back
     ZCB_MAP_RANDOM = 1u << 3,     // will be read in no order
 };
 
-// Makes a read-only packet of `len` bytes of the regular file `fd` from `off` on; len 0: to its end. The file is
-// not copied (unless ZCB_MAP_STABLE), `fd` may be closed afterwards, the mapping goes with the last packet.
+// Makes a read-only packet of `len` bytes of the regular file `fd` from `off` on; len 0: to its
+// end. The file is not copied (unless ZCB_MAP_STABLE), `fd` may be closed afterwards, the mapping
+// goes with the last packet.
 //
-// A file can be truncated while it is mapped; touching a page that is gone would kill the process with SIGBUS. The
-// first mapping installs a handler that acts on faults in our mappings alone (every other one goes to the handler
-// that was there before): the page reads as zeros from then on, and zcb_map_status() says -EIO. So: read, then
-// ask the status before you believe what you read. A program that installs its own SIGBUS handler later must call
-// the one it replaces. Bytes changed in the file show through; ZCB_MAP_STABLE prevents that.
+// A file can be truncated while it is mapped; touching a page that is gone would kill the process
+// with SIGBUS. The first mapping installs a handler that acts on faults in our mappings alone
+// (every other one goes to the handler that was there before): the page reads as zeros from then
+// on, and zcb_map_status() says -EIO. So: read, then ask the status before you believe what you
+// read. A program that installs its own SIGBUS handler later must call the one it replaces. Bytes
+// changed in the file show through; ZCB_MAP_STABLE prevents that.
 //
-// Packets made by slicing share the mapping and its status. Cost: one mmap, a duplicate of the descriptor, a table entry; at most 4096 mappings at
-// a time are guarded, further ones are refused. Any thread.
-// 0; -EINVAL (NULL, unknown flags, negative offset); -ERANGE (the range is not inside the file); -ENOTSUP (not a
-// regular file: read it into a buffer); -ENOBUFS (4096 mappings are out); -ENOMEM; -EIO; else the negative errno of
-// fstat, mmap, pread or of duplicating the descriptor (-EMFILE).
-ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t flags, struct zcb_packet *out);
+// Packets made by slicing share the mapping and its status. Cost: one mmap, a duplicate of the
+// descriptor, a table entry; at most 4096 mappings at a time are guarded, further ones are refused.
+// Any thread.
+// 0; -EINVAL (NULL, unknown flags, negative offset); -ERANGE (the range is not inside the file);
+// -ENOTSUP (not a regular file: read it into a buffer); -ENOBUFS (4096 mappings are out); -ENOMEM;
+// -EIO; else the negative errno of fstat, mmap, pread or of duplicating the descriptor (-EMFILE).
+ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t flags,
+                                        struct zcb_packet *out);
 
-// 0 while every byte read so far through this mapping was the file's; -EIO after a fault, or when the file is shorter than the
-// mapping now: drop what was made from it. 0 for packets that are not mappings. One fstat(). -EINVAL: NULL. Any thread.
+// 0 while every byte read so far through this mapping was the file's; -EIO after a fault, or when
+// the file is shorter than the mapping now: drop what was made from it. 0 for packets that are not
+// mappings. One fstat(). -EINVAL: NULL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_status(const struct zcb_packet *packet);
 
 #ifdef __cplusplus

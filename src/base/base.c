@@ -31,7 +31,8 @@ zcb_strerror(int err)
     case ENOBUFS:
         return "a configured limit has been reached; give buffers back or raise the limit";
     case ETIMEDOUT:
-        return "no buffer came back in time; give buffers back sooner, or raise the limit or the time";
+        return "no buffer came back in time; give buffers back sooner, or raise the limit or the "
+               "time";
     case ENOMEM:
         return "the source of memory has none left; give memory back and try again";
     case EOVERFLOW:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The block: one cache line that stands behind every buf and packet. It lies beside the memory it describes, not
-// in it, so that a pool's 4 KiB buffer is one whole page and memory of a device can be pooled too.
+// The block: one cache line that stands behind every buf and packet. It lies beside the memory it
+// describes, not in it, so that a pool's 4 KiB buffer is one whole page and memory of a device can
+// be pooled too.
 //
-// Two kinds of user look at it. Readers (packets) touch `count` alone; base, size, kind and what follows do not change
-// after the first publish. The one writer (a buf) also has data, len and floor.
+// Two kinds of user look at it. Readers (packets) touch `count` alone; base, size, kind and what
+// follows do not change after the first publish. The one writer (a buf) also has data, len and
+// floor.
 //
 //     base            floor      data            data + len        base + size
 //     | published ... | headroom | written bytes | tailroom        |
@@ -23,8 +25,9 @@ enum zcb_block_kind {
     ZCB_BLOCK_WRAPPED_IN, // foreign memory, header in the caller's storage
 };
 
-#define ZCB_BLOCK_READONLY 0x10u // or'ed to the kind: never to be written (wrapped as const, mapped)
-#define ZCB_BLOCK_MAPPED 0x20u   // or'ed to the kind: a guarded file mapping
+// Or'ed to the kind: never to be written (wrapped as const, mapped); a guarded file mapping.
+#define ZCB_BLOCK_READONLY 0x10u
+#define ZCB_BLOCK_MAPPED 0x20u
 #define ZCB_BLOCK_KIND 0x0fu
 
 struct zcb_block {
@@ -36,7 +39,7 @@ struct zcb_block {
     size_t size;
     uint8_t *data;  // the writer's; while free in a pool's depot: see below
     size_t len;     // the writer's; of a load's first block in the depot: blocks in that load
-    uint8_t *floor; // the writer's: what lies below was published; NULL while free and purged
+    uint8_t *floor; // the writer's: what lies below was published; while free: see pool/trim.c
     void *home;     // slab, pool or struct around, by kind; wrapped: the release function's context
     union {
         zcb_release_fn *release;     // wrapped
@@ -78,7 +81,8 @@ zcb_block_kind(const struct zcb_block *block)
     return (enum zcb_block_kind)(block->kind & ZCB_BLOCK_KIND);
 }
 
-// Whether nobody else has a reference. The acquire load pairs with the release decrements of those who had.
+// Whether nobody else has a reference. The acquire load pairs with the release decrements of those
+// who had.
 static inline bool
 zcb_block_is_sole(const struct zcb_block *block)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Each thread adds to a record of its own, without atomic read-modify-writes; totals walk the list of records. A thread that
-// cannot have a record (it is ending, or there is no memory) shares `common` with all others in that position.
+// Each thread adds to a record of its own, without atomic read-modify-writes; totals walk the list
+// of records. A thread that cannot have a record (it is ending, or there is no memory) shares
+// `common` with all others in that position.
 
 #include "base/count_copy.h"
 
@@ -16,7 +17,8 @@ struct zcb_copy_record {
     struct zcb_copy_record **link; // what points to this one
 };
 
-static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER; // guards the list, and common against being read half merged
+static struct zcb_mutex lock =
+    ZCB_MUTEX_INITIALISER; // guards the list, and common against being read half merged
 static struct zcb_copy_record *records;
 static struct zcb_copies common; // ended threads, and those without a record; atomic adds
 

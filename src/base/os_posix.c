@@ -112,8 +112,8 @@ make_exit_key(void)
 int
 zcb_os_thread_exit_hook(void (*at_exit)(void))
 {
-    // The key's value only has to be something other than NULL. The store below is repeated with the same value by
-    // each thread, before it can be read by that thread's exit.
+    // The key's value only has to be something other than NULL. The store below is repeated with
+    // the same value by each thread, before it can be read by that thread's exit.
     __atomic_store_n(&exit_function, at_exit, __ATOMIC_RELAXED);
     pthread_once(&exit_once, make_exit_key);
     if (exit_key_error != 0)

@@ -10,7 +10,8 @@ thread_ends(void)
 {
     void (*drain)(void) = __atomic_load_n(&zcb_thread_drain, __ATOMIC_ACQUIRE);
 
-    // First, so that releases from other destructors of this thread, which may still come, go past the caches.
+    // First, so that releases from other destructors of this thread, which may still come, go past
+    // the caches.
     zcb_thread.ended = true;
     if (drain != NULL)
         drain();

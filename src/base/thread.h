@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the library keeps for each thread: where its pool caches are, and what it has copied. A few words of
-// thread-local storage, all zero at first, so that a thread needs no registration.
+// What the library keeps for each thread: where its pool caches are, and what it has copied. A few
+// words of thread-local storage, all zero at first, so that a thread needs no registration.
 #ifndef ZCB_BASE_THREAD_H
 #define ZCB_BASE_THREAD_H
 
@@ -24,8 +24,8 @@ struct zcb_thread {
 
 extern ZCB_THREAD_LOCAL struct zcb_thread zcb_thread;
 
-// Sees to it that the thread's end is noticed. False: that is not possible (the thread is ending, or no memory): keep
-// nothing for it.
+// Sees to it that the thread's end is noticed. False: that is not possible (the thread is ending,
+// or no memory): keep nothing for it.
 bool zcb_thread_hook(void);
 
 // What the pools do when a thread ends; set before the first cache is made.

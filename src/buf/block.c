@@ -2,9 +2,10 @@
 //
 // What happens when a count reaches zero, or leaves the ordinary range.
 //
-// A free block of a pool keeps the count 1, so that an acquire need not write it. Counts above ZCB_COUNT_MAX mean pinned: they
-// are put back to the middle of that range whenever they are seen, so that neither more references nor more drops
-// than a program can make between two looks lead out of it.
+// A free block of a pool keeps the count 1, so that an acquire need not write it. Counts above
+// ZCB_COUNT_MAX mean pinned: they are put back to the middle of that range whenever they are seen,
+// so that neither more references nor more drops than a program can make between two looks lead out
+// of it.
 
 #include "buf/buf.h"
 
@@ -76,7 +77,8 @@ zcb_block_last(struct zcb_block *block, uint32_t count_before)
         else
             recycle_other(block);
     } else if (count_before == 0) {
-        // Dropped once too often. Nothing here may be believed; where nobody checks, pinning is the harmless answer.
+        // Dropped once too often. Nothing here may be believed; where nobody checks, pinning is the
+        // harmless answer.
         zcb_block_pin(block);
         zcb_misuse_if_checked(block, "a packet or buf was released twice");
     } else {

@@ -10,7 +10,8 @@
 #include "buf/buf.h"
 #include "pool/harden.h"
 
-_Static_assert(sizeof(struct zcb_buf_storage) >= sizeof(struct zcb_block), "frozen ABI: a header fits its storage");
+_Static_assert(sizeof(struct zcb_buf_storage) >= sizeof(struct zcb_block),
+               "frozen ABI: a header fits its storage");
 
 // Bytes of the block that are the writer's.
 static size_t
@@ -86,7 +87,8 @@ wrap_is_valid(const void *data, size_t len, size_t capacity)
 }
 
 int
-zcb_buf_wrap(void *data, size_t len, size_t capacity, zcb_release_fn *release, void *ctx, struct zcb_buf **out)
+zcb_buf_wrap(void *data, size_t len, size_t capacity, zcb_release_fn *release, void *ctx,
+             struct zcb_buf **out)
 {
     struct zcb_block *block;
 
@@ -101,8 +103,8 @@ zcb_buf_wrap(void *data, size_t len, size_t capacity, zcb_release_fn *release, v
 }
 
 struct zcb_buf *
-zcb_buf_wrap_in(struct zcb_buf_storage *where, void *data, size_t len, size_t capacity, zcb_release_fn *release,
-                void *ctx)
+zcb_buf_wrap_in(struct zcb_buf_storage *where, void *data, size_t len, size_t capacity,
+                zcb_release_fn *release, void *ctx)
 {
     struct zcb_block *block = (struct zcb_block *)where;
 

@@ -2,10 +2,10 @@
 //
 // Files as packets, and the guard that turns a fault in such a mapping into -EIO.
 //
-// A table of fixed size says where our mappings lie. The signal handler reads it without a lock: an entry is filled in before
-// its `base` is published, and `base` is cleared before the range is unmapped. A fault inside an entry's range puts an
-// anonymous zero page in the place of the one that is gone and marks the entry; any other goes to the handler that
-// was there before us.
+// A table of fixed size says where our mappings lie. The signal handler reads it without a lock: an
+// entry is filled in before its `base` is published, and `base` is cleared before the range is
+// unmapped. A fault inside an entry's range puts an anonymous zero page in the place of the one
+// that is gone and marks the entry; any other goes to the handler that was there before us.
 
 #include <zcbuf/source.h>
 
@@ -21,6 +21,11 @@
 #include "base/count_copy.h"
 #include "base/os.h"
 #include "buf/buf.h"
+
+// Linux 5.14; older headers lack it.
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22
+#endif
 
 #define GUARDED_MAX 4096
 
@@ -52,7 +57,8 @@ find_guard(uintptr_t address)
     for (unsigned i = 0; i < used; i++) {
         uintptr_t base = __atomic_load_n(&table[i].base, __ATOMIC_ACQUIRE);
 
-        if (base != 0 && address >= base && address - base < __atomic_load_n(&table[i].len, __ATOMIC_RELAXED))
+        if (base != 0 && address >= base &&
+            address - base < __atomic_load_n(&table[i].len, __ATOMIC_RELAXED))
             return &table[i];
     }
     return NULL;
@@ -67,7 +73,8 @@ pass_on(int number, siginfo_t *info, void *context)
     } else if (before.sa_handler == SIG_IGN && info->si_code <= 0) {
         return; // sent by a process, and not wanted
     } else if (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN) {
-        // A fault that is ignored would come back for ever. What caused it happens again with the default action.
+        // A fault that is ignored would come back for ever. What caused it happens again with the
+        // default action.
         signal(number, SIG_DFL);
         if (info->si_code <= 0)
             raise(number);
@@ -88,7 +95,8 @@ on_sigbus(int number, siginfo_t *info, void *context)
 
     if (guard != NULL) {
         __atomic_store_n(&guard->faulted, true, __ATOMIC_RELEASE);
-        if (mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+        if (mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+            MAP_FAILED) {
             errno = saved_errno;
             return;
         }
@@ -101,7 +109,8 @@ on_sigbus(int number, siginfo_t *info, void *context)
 static int
 install(void)
 {
-    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_sigbus,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     if (installed)
         return 0;
@@ -192,6 +201,17 @@ read_copy(int fd, off_t off, size_t len, void **out)
     return 0;
 }
 
+static void
+populate(void *memory, size_t len)
+{
+#if defined(MADV_POPULATE_READ)
+    // A file that has become shorter makes this fail, where touching the pages would fault.
+    if (madvise(memory, len, MADV_POPULATE_READ) == 0)
+        return;
+#endif
+    (void)madvise(memory, len, MADV_WILLNEED);
+}
+
 static int
 map_shared(int fd, off_t off, size_t len, uint32_t flags, struct mapping *mapping, void **out)
 {
@@ -222,7 +242,7 @@ map_shared(int fd, off_t off, size_t len, uint32_t flags, struct mapping *mappin
     if (flags & ZCB_MAP_RANDOM)
         (void)madvise(memory, len + (size_t)skip, MADV_RANDOM);
     if (flags & ZCB_MAP_POPULATE)
-        (void)madvise(memory, len + (size_t)skip, MADV_WILLNEED);
+        populate(memory, len + (size_t)skip);
     *out = memory + skip;
     return 0;
 }
@@ -263,8 +283,8 @@ zcb_map_file(int fd, off_t off, size_t len, uint32_t flags, struct zcb_packet *o
         free(mapping);
         return result;
     }
-    zcb_block_wrap(&mapping->block, ZCB_BLOCK_WRAPPED_IN | ZCB_BLOCK_READONLY | ZCB_BLOCK_MAPPED, data, len, len, unmap,
-                   mapping);
+    zcb_block_wrap(&mapping->block, ZCB_BLOCK_WRAPPED_IN | ZCB_BLOCK_READONLY | ZCB_BLOCK_MAPPED,
+                   data, len, len, unmap, mapping);
     out->data = data;
     out->len = len;
     out->owner = &mapping->block;

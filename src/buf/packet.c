@@ -15,9 +15,11 @@
 extern inline struct zcb_packet zcb_packet_ref(const struct zcb_packet *packet);
 extern inline void zcb_packet_ref_n(const struct zcb_packet *packet, uint32_t n);
 extern inline void zcb_packet_unref(struct zcb_packet *packet);
-extern inline int zcb_packet_slice(const struct zcb_packet *packet, size_t off, size_t len, struct zcb_packet *out);
+extern inline int zcb_packet_slice(const struct zcb_packet *packet, size_t off, size_t len,
+                                   struct zcb_packet *out);
 
-_Static_assert(sizeof(struct zcb_packet) == 3 * sizeof(void *), "frozen ABI: a packet is three words");
+_Static_assert(sizeof(struct zcb_packet) == 3 * sizeof(void *),
+               "frozen ABI: a packet is three words");
 
 struct zcb_packet
 zcb_packet_static(const void *data, size_t len)
@@ -28,7 +30,8 @@ zcb_packet_static(const void *data, size_t len)
 }
 
 int
-zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release, void *ctx, struct zcb_packet *out)
+zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release, void *ctx,
+                struct zcb_packet *out)
 {
     struct zcb_block *block;
 
@@ -38,7 +41,8 @@ zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release, void *ctx
     if (block == NULL)
         return -ENOMEM;
     // The cast drops a const that ZCB_BLOCK_READONLY keeps: nothing writes through it.
-    zcb_block_wrap(block, ZCB_BLOCK_WRAPPED | ZCB_BLOCK_READONLY, (void *)(uintptr_t)data, len, len, release, ctx);
+    zcb_block_wrap(block, ZCB_BLOCK_WRAPPED | ZCB_BLOCK_READONLY, (void *)(uintptr_t)data, len, len,
+                   release, ctx);
     out->data = data;
     out->len = len;
     out->owner = block;
@@ -46,20 +50,22 @@ zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release, void *ctx
 }
 
 struct zcb_packet
-zcb_packet_wrap_in(struct zcb_buf_storage *where, const void *data, size_t len, zcb_release_fn *release, void *ctx)
+zcb_packet_wrap_in(struct zcb_buf_storage *where, const void *data, size_t len,
+                   zcb_release_fn *release, void *ctx)
 {
     struct zcb_packet packet = {data, len, (struct zcb_block *)where};
 
     if (where == NULL || (data == NULL && len != 0))
         return zcb_packet_static(NULL, 0);
-    zcb_block_wrap(packet.owner, ZCB_BLOCK_WRAPPED_IN | ZCB_BLOCK_READONLY, (void *)(uintptr_t)data, len, len, release,
-                   ctx);
+    zcb_block_wrap(packet.owner, ZCB_BLOCK_WRAPPED_IN | ZCB_BLOCK_READONLY, (void *)(uintptr_t)data,
+                   len, len, release, ctx);
     return packet;
 }
 
 // A buf of the pool with a copy of the bytes.
 static int
-copy_into_buf(struct zcb_pool *pool, const void *data, size_t len, enum zcb_copy_reason reason, struct zcb_buf **out)
+copy_into_buf(struct zcb_pool *pool, const void *data, size_t len, enum zcb_copy_reason reason,
+              struct zcb_buf **out)
 {
     int result = zcb_pool_acquire(pool, len, out);
 

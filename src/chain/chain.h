@@ -2,8 +2,9 @@
 //
 // The inside of a struct zcb_chain, and what its files use of each other.
 //
-// Chunks are entries of a ring whose size is a power of two. An entry does not say where its chunk begins but
-// where it ends, in memory (`stop`) and in the stream (`end`, an offset that only grows, modulo 2^64):
+// Chunks are entries of a ring whose size is a power of two. An entry does not say where its chunk
+// begins but where it ends, in memory (`stop`) and in the stream (`end`, an offset that only grows,
+// modulo 2^64):
 //
 //     stream    ... |<- discarded ->|<- chunk 0 ->|<----- chunk 1 ----->|<- chunk 2 ->|
 //                                   ^ front       ^ entry 0: end        ^ entry 1: end ^ entry 2: end == back
@@ -11,12 +12,12 @@
 //     the byte at stream offset x of entry e lies at    e.stop - (e.end - x)
 //     front == back - len                               first chunk: cur == its byte at front, end == e.stop
 //
-// So neither dropping bytes at the front nor putting them back, nor growing the last chunk, writes to any other
-// entry, and any offset is found by binary search. The first chunk is never empty: one that is drained is
-// popped at once.
+// So neither dropping bytes at the front nor putting them back, nor growing the last chunk, writes
+// to any other entry, and any offset is found by binary search. The first chunk is never empty: one
+// that is drained is popped at once.
 //
-// References. Each entry has one to its block, with two exceptions that save atomic operations, both for the
-// last entry only:
+// References. Each entry has one to its block, with two exceptions that save atomic operations,
+// both for the last entry only:
 //     extra     merging a view brings a second reference to the same block. Instead of dropping it,
 //               the chain counts it here; take hands these out, and the rest goes in one piece.
 //     borrowed  bytes that were written into the tail block are held by the writer's own reference. It becomes
@@ -48,7 +49,8 @@ struct zcb_entry {
     uint64_t end;
 };
 
-// Users declare a struct zcb_chain; may_alias makes it legal to see another type in the same memory.
+// Users declare a struct zcb_chain; may_alias makes it legal to see another type in the same
+// memory.
 #if defined(__GNUC__)
 #define ZCB_MAY_ALIAS __attribute__((may_alias))
 #else
@@ -145,7 +147,8 @@ zcb_entry_end(const struct zcb_chain_state *s, uint32_t number)
     return (size_t)(zcb_entry(s, number)->end - (s->back - s->len));
 }
 
-// The number of the chunk that has the byte at `off`, which is less than len; *start is where it begins.
+// The number of the chunk that has the byte at `off`, which is less than len; *start is where it
+// begins.
 uint32_t zcb_chain_locate(const struct zcb_chain_state *s, size_t off, size_t *start);
 
 // Copies bytes that are known to be there. Counts nothing.
@@ -167,7 +170,8 @@ zcb_block_drop(struct zcb_block *block)
     zcb_packet_unref(&packet);
 }
 
-// Drops n references, at least 1, in one atomic operation. The orders are those of zcb_packet_unref().
+// Drops n references, at least 1, in one atomic operation. The orders are those of
+// zcb_packet_unref().
 static inline void
 zcb_block_drop_n(struct zcb_block *block, uint32_t n)
 {
@@ -236,8 +240,8 @@ zcb_chain_extend(struct zcb_chain_state *s, size_t len)
         s->end = last->stop;
 }
 
-// Another chunk at the back, which is not the continuation of the last one. The ring has room, and the last entry
-// is settled. The caller sees to the new one's reference.
+// Another chunk at the back, which is not the continuation of the last one. The ring has room, and
+// the last entry is settled. The caller sees to the new one's reference.
 static inline void
 zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct zcb_block *owner)
 {
@@ -258,8 +262,8 @@ zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct
     s->len += len;
 }
 
-// Takes the first chunk out, with all that is left of it. Returns how many references to *owner are now the
-// caller's, to drop or to hand on: 0 where the chunk was held by the writer's.
+// Takes the first chunk out, with all that is left of it. Returns how many references to *owner are
+// now the caller's, to drop or to hand on: 0 where the chunk was held by the writer's.
 static inline uint32_t
 zcb_chain_pop(struct zcb_chain_state *s, struct zcb_block **owner)
 {
@@ -324,11 +328,13 @@ zcb_chain_keep_extra(struct zcb_chain_state *s, struct zcb_block *owner, uint32_
 // The tail block is full, or to be left.
 void zcb_chain_leave_tail(struct zcb_chain_state *s);
 
-// Finds room for at least `min` bytes and, where that can be had without waiting, for `target`, in the tail block
-// and at most n - 1 others, and entries for them. Returns how many blocks; -EINVAL, -ENOBUFS, -ENOMEM, acquire's errors.
+// Finds room for at least `min` bytes and, where that can be had without waiting, for `target`, in
+// the tail block and at most n - 1 others, and entries for them. Returns how many blocks; -EINVAL,
+// -ENOBUFS, -ENOMEM, acquire's errors.
 int zcb_chain_make_room(struct zcb_chain_state *s, size_t min, size_t target, int n);
 
-// `len` bytes in the room that was made become part of the chain: copied from `data`, or (NULL) already in place.
+// `len` bytes in the room that was made become part of the chain: copied from `data`, or (NULL)
+// already in place.
 void zcb_chain_fill(struct zcb_chain_state *s, const uint8_t *data, size_t len);
 
 #endif

@@ -2,8 +2,9 @@
 //
 // A reader that does not consume.
 //
-// opaque[0] is the number of the chunk it is in. `end` is that chunk's end; at the end of a chunk that is not the last the cursor is
-// already at the next one's first byte, so cur < end while any bytes are left.
+// opaque[0] is the number of the chunk it is in. `end` is that chunk's end; at the end of a chunk
+// that is not the last the cursor is already at the next one's first byte, so cur < end while any
+// bytes are left.
 
 #include "base/count_copy.h"
 #include "chain/chain.h"

@@ -2,11 +2,12 @@
 //
 // Searching across chunks, in linear time and constant memory.
 //
-// The method is the two-way algorithm (M. Crochemore and D. Perrin, "Two-way string-matching", J. ACM 38, 1991): the pattern is
-// cut in two at a critical place; the right part is compared forwards, then the left one backwards, and the pattern's
-// period says how far to go on. Unlike Knuth-Morris-Pratt it needs no table, so nothing is allocated for a long pattern;
-// unlike memchr-and-compare it stays linear when "aaaaaaab" is looked for among a million a's. memchr only finds the next
-// place where the right part can begin.
+// The method is the two-way algorithm (M. Crochemore and D. Perrin, "Two-way string-matching", J.
+// ACM 38, 1991): the pattern is cut in two at a critical place; the right part is compared
+// forwards, then the left one backwards, and the pattern's period says how far to go on. Unlike
+// Knuth-Morris-Pratt it needs no table, so nothing is allocated for a long pattern; unlike
+// memchr-and-compare it stays linear when "aaaaaaab" is looked for among a million a's. memchr only
+// finds the next place where the right part can begin.
 
 #include <string.h>
 
@@ -30,7 +31,8 @@ look_at(struct text *text, uint32_t number, size_t start)
     text->data = zcb_entry(text->s, number)->stop - text->len;
 }
 
-// The search moves by no more chunks than it has bytes compared or skipped, so going step by step is linear too.
+// The search moves by no more chunks than it has bytes compared or skipped, so going step by step
+// is linear too.
 static void
 seek(struct text *text, size_t off)
 {
@@ -71,7 +73,8 @@ next_byte(struct text *text, size_t off, size_t end, uint8_t byte)
     return end;
 }
 
-// The place of the pattern's greatest suffix, in the order of bytes or (`inverse`) its opposite, and the suffix' period.
+// The place of the pattern's greatest suffix, in the order of bytes or (`inverse`) its opposite,
+// and the suffix' period.
 static size_t
 greatest_suffix(const uint8_t *pattern, size_t n, bool inverse, size_t *period)
 {
@@ -120,7 +123,8 @@ search(struct text *text, size_t off, const uint8_t *pattern, size_t n, size_t *
 {
     size_t end = text->s->len, period, known = 0;
     size_t middle = cut(pattern, n, &period);
-    // Whether the period of the right part is the whole pattern's: only then is what a shift leaves matched known.
+    // Whether the period of the right part is the whole pattern's: only then is what a shift leaves
+    // matched known.
     bool periodic = period + middle <= n && memcmp(pattern, pattern + period, middle) == 0;
 
     if (!periodic)

@@ -19,7 +19,8 @@ hand_over(struct zcb_chain_state *to, const uint8_t *data, size_t len, struct zc
     }
 }
 
-// Whether the first `moved` chunks of `from` fit the limits of `to`, and its ring. Changes nothing that can be seen.
+// Whether the first `moved` chunks of `from` fit the limits of `to`, and its ring. Changes nothing
+// that can be seen.
 static int
 make_place(const struct zcb_chain_state *from, uint32_t moved, struct zcb_chain_state *to)
 {
@@ -86,8 +87,8 @@ zcb_chain_split(struct zcb_chain *chain, size_t len, struct zcb_chain *front)
     return 0;
 }
 
-// All chunks of `from` become those of `to`, which has none. The rings change places, unless the entries are in the
-// struct: these are copied.
+// All chunks of `from` become those of `to`, which has none. The rings change places, unless the
+// entries are in the struct: these are copied.
 static void
 exchange(struct zcb_chain_state *from, struct zcb_chain_state *to)
 {

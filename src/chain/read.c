@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Bytes seen: peek, copy_to, iov. What lies in the first chunk never comes here but through copy_to and iov.
+// Bytes seen: peek, copy_to, iov. What lies in the first chunk never comes here but through copy_to
+// and iov.
 
 #include "base/count_copy.h"
 #include "chain/chain.h"

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory to write into: the tail block, of which the chain is the writer, and spares that follow it.
+// Memory to write into: the tail block, of which the chain is the writer, and spares that follow
+// it.
 //
 //     tail block    | in the chain, taken, or sliced | room ......... |      spares | ...... | | ...... |
 //                   ^ room_start                     ^ room           ^ room_end
 //
-// The chain never writes below `room`: those bytes may be seen by others. It starts again at room_start when its own is the
-// only reference left.
+// The chain never writes below `room`: those bytes may be seen by others. It starts again at
+// room_start when its own is the only reference left.
 
 #include <string.h>
 
@@ -124,7 +125,8 @@ acquire(struct zcb_chain_state *s, struct plan *plan, size_t len, bool needed)
     return 0;
 }
 
-// Adds blocks to the plan until there is room for `target` bytes, or for `min` where no more is to be had easily.
+// Adds blocks to the plan until there is room for `target` bytes, or for `min` where no more is to
+// be had easily.
 static int
 find_blocks(struct zcb_chain_state *s, struct plan *plan, size_t min, size_t target, int n, size_t chunks)
 {
@@ -153,8 +155,8 @@ find_blocks(struct zcb_chain_state *s, struct plan *plan, size_t min, size_t tar
     return 0;
 }
 
-// The fresh blocks go behind the spares that the plan uses. Those it does not use stay behind them as far as there
-// are places.
+// The fresh blocks go behind the spares that the plan uses. Those it does not use stay behind them
+// as far as there are places.
 static void
 keep_blocks(struct zcb_chain_state *s, const struct plan *plan)
 {
@@ -222,7 +224,8 @@ zcb_chain_make_room(struct zcb_chain_state *s, size_t min, size_t target, int n)
             zcb_block_drop(plan.fresh[--plan.fresh_count]);
         return result;
     }
-    // From here on nothing fails. Not earlier: where it does, a reservation that there was still counts from the old room.
+    // From here on nothing fails. Not earlier: where it does, a reservation that there was still
+    // counts from the old room.
     s->room = room;
     if (leave)
         zcb_chain_leave_tail(s);

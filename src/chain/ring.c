@@ -95,8 +95,8 @@ use_ring(struct zcb_chain_state *s, struct zcb_entry *ring, size_t slots)
     s->head = 0;
 }
 
-// Doubling: each entry is moved at most once more per entry that was added, so adding stays O(1). The new slots are not
-// touched before they are used.
+// Doubling: each entry is moved at most once more per entry that was added, so adding stays O(1).
+// The new slots are not touched before they are used.
 int
 zcb_ring_grow(struct zcb_chain_state *s, size_t more)
 {

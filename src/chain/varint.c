@@ -2,12 +2,12 @@
 //
 // Integers of variable length.
 //
-// LEB128, unsigned (DWARF 5, section 7.6; the varint of Protocol Buffers): seven bits a byte, the lowest first, the top
-// bit says that it goes on. 64 bits take at most ten bytes, of which the tenth has one bit. Encodings that are
-// longer than need be (0x80 0x00) are valid in both.
+// LEB128, unsigned (DWARF 5, section 7.6; the varint of Protocol Buffers): seven bits a byte, the
+// lowest first, the top bit says that it goes on. 64 bits take at most ten bytes, of which the
+// tenth has one bit. Encodings that are longer than need be (0x80 0x00) are valid in both.
 //
-// QUIC (RFC 9000, section 16): the top two bits of the first byte say how many bytes there are (1, 2, 4, 8), the rest
-// is the value, big endian.
+// QUIC (RFC 9000, section 16): the top two bits of the first byte say how many bytes there are (1,
+// 2, 4, 8), the rest is the value, big endian.
 
 #include "base/count_copy.h"
 #include "chain/chain.h"

@@ -8,12 +8,14 @@
 //     received  bit: received. Always a subset of held
 //     from      number of the peer; means something only where held is set, so it needs no initialisation
 //
-// missing --reserve--> reserved --commit--> received;  reserved --cancel--> missing;  missing or one's own
-// reservation --write--> received. Only received() makes a block received; it alone moves the frontier.
+// missing --reserve--> reserved --commit--> received;  reserved --cancel--> missing;  missing or
+// one's own reservation --write--> received. Only received() makes a block received; it alone moves
+// the frontier.
 //
-// The buf stays empty, as seen by the writer, until take: blocks go behind its data, in what it thinks is tailroom. A packet
-// from share takes a reference of its own to the same block, as those of zcb_buf_publish() do, so that the memory
-// outlives the piece. Bytes of a received block are never written again while such packets exist: reset refuses.
+// The buf stays empty, as seen by the writer, until take: blocks go behind its data, in what it
+// thinks is tailroom. A packet from share takes a reference of its own to the same block, as those
+// of zcb_buf_publish() do, so that the memory outlives the piece. Bytes of a received block are
+// never written again while such packets exist: reset refuses.
 #include <zcbuf/piece.h>
 
 #include <stdlib.h>
@@ -165,7 +167,8 @@ zcb_piece_create(struct zcb_pool *pool, size_t length, const struct zcb_piece_co
     if (config->buf != NULL && zcb_buf_tailroom(config->buf) < length)
         return -ERANGE;
 
-    // At most 2^31 blocks: this cannot wrap in 64 bits, but it can be more than a 32-bit machine addresses.
+    // At most 2^31 blocks: this cannot wrap in 64 bits, but it can be more than a 32-bit machine
+    // addresses.
     words = (blocks + 63) / 64;
     bytes = sizeof(*piece) + 2 * words * sizeof(uint64_t) + blocks * sizeof(uint32_t);
     if (bytes > SIZE_MAX)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Acquire: the thread's cache, else the depot, else more memory, else what the policy says. And the slow half of release.
+// Acquire: the thread's cache, else the depot, else more memory, else what the policy says. And the
+// slow half of release.
 
 #include <limits.h>
 
@@ -37,7 +38,8 @@ take_from_depot(struct zcb_pool *pool, uint32_t t, struct zcb_cache *cache, uint
     if (depot_is_reserved(pool, t, flags))
         return NULL;
     if (magazine != NULL && !pool->tier[t].scarce) {
-        __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED); // it was called in, and it is empty
+        __atomic_store_n(&magazine->room, magazine->cap,
+                         __ATOMIC_RELAXED); // it was called in, and it is empty
         want = magazine->load;
     }
     got = zcb_depot_take(pool, t, blocks, want);
@@ -64,7 +66,8 @@ note_scarcity(struct zcb_pool *pool, uint32_t t, bool all_tiers)
 
 // A buffer above all tiers, or beyond its tier's limit.
 static int
-acquire_single(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_block **out)
+acquire_single(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags,
+               struct zcb_block **out)
 {
     size_t bytes_max = bytes_allowed(pool, flags);
     int result = zcb_single_alloc(pool, t, need, bytes_max, out);
@@ -115,7 +118,8 @@ acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, stru
                 return acquire_single(pool, t, pool->size[t], flags, out);
             return result;
         }
-        // The pool, or its source, is full: idle slabs of other tiers can go. What this thread has in its own cache idles too.
+        // The pool, or its source, is full: idle slabs of other tiers can go. What this thread has
+        // in its own cache idles too.
         if (result != -ENOBUFS && result != -ENOMEM)
             return result;
         own = zcb_cache_find(pool->id);
@@ -129,8 +133,8 @@ acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, stru
 }
 
 static int
-acquire_locked(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_cache *cache,
-               struct zcb_block **out)
+acquire_locked(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags,
+               struct zcb_cache *cache, struct zcb_block **out)
 {
     uint32_t account = t == pool->tiers ? ZCB_POOL_OVERSIZE : t;
     struct zcb_tier_state *tier = &pool->tier[account];

@@ -2,11 +2,13 @@
 //
 // Thread caches: how they come and go.
 //
-// A thread finds its caches through a table by pool id. A pool's id is given to another pool only when the pool is gone, and
-// it is not gone while a cache of it exists; so a slot that is not NULL is always of the pool that has the id.
+// A thread finds its caches through a table by pool id. A pool's id is given to another pool only
+// when the pool is gone, and it is not gone while a cache of it exists; so a slot that is not NULL
+// is always of the pool that has the id.
 //
-// Only its own thread detaches a cache: at its next slow call for a closed pool, at zcb_thread_flush() or when it ends. The
-// one exception is the child of a fork(), which has no other threads.
+// Only its own thread detaches a cache: at its next slow call for a closed pool, at
+// zcb_thread_flush() or when it ends. The one exception is the child of a fork(), which has no
+// other threads.
 
 #include "pool/cache.h"
 
@@ -41,7 +43,8 @@ zcb_cache_free(struct zcb_cache *cache)
     free(cache);
 }
 
-// Makes sure that the thread's table has the slot. Only a table beyond the few slots it starts with is allocated.
+// Makes sure that the thread's table has the slot. Only a table beyond the few slots it starts with
+// is allocated.
 static bool
 have_slot(uint32_t id, bool may_allocate)
 {
@@ -202,7 +205,8 @@ zcb_cache_heed_closings(void)
         return;
     zcb_thread.closings_seen = now;
     for (uint32_t id = 0; id < zcb_thread.slot_count; id++)
-        if (zcb_thread.slots[id] != NULL && __atomic_load_n(&zcb_thread.slots[id]->pool->closed, __ATOMIC_ACQUIRE))
+        if (zcb_thread.slots[id] != NULL &&
+            __atomic_load_n(&zcb_thread.slots[id]->pool->closed, __ATOMIC_ACQUIRE))
             zcb_cache_drop(id);
 }
 

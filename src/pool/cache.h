@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread's own free blocks of one pool: a flat array (magazine) for each tier. This is the fast path of acquire and release: no
-// lock, no atomic read-modify-write, no branch on statistics.
+// A thread's own free blocks of one pool: a flat array (magazine) for each tier. This is the fast
+// path of acquire and release: no lock, no atomic read-modify-write, no branch on statistics.
 //
 //     items  [b][b][b][b][ ][ ][ ]        acquire pops, release pushes
 //                      n        room
 //
-// Only the owning thread writes, but for `room`: whoever wants the blocks back (a tier that runs dry, trim, destroy) stores 0
-// there, and the owner's next release takes the slow path. Other threads read `n` and the counters for statistics, so they
-// are stored with relaxed atomics: plain instructions, but never torn.
+// Only the owning thread writes, but for `room`: whoever wants the blocks back (a tier that runs
+// dry, trim, destroy) stores 0 there, and the owner's next release takes the slow path. Other
+// threads read `n` and the counters for statistics, so they are stored with relaxed atomics: plain
+// instructions, but never torn.
 #ifndef ZCB_POOL_CACHE_H
 #define ZCB_POOL_CACHE_H
 
-#include "base/thread.h"
 #include "pool/pool.h"
 
 #define ZCB_MAGAZINE_MAX 120 // which makes a magazine 1024 bytes: a shift finds it
@@ -34,7 +34,8 @@ struct zcb_cache {
     struct zcb_cache *next; // all caches of the pool
     struct zcb_cache **link;
     struct zcb_thread *thread;
-    _Alignas(ZCB_LINE) struct zcb_magazine tier[]; // one more than the pool has: always empty, for what is above all
+    // One more than the pool has: always empty, for what is above all tiers.
+    _Alignas(ZCB_LINE) struct zcb_magazine tier[];
 };
 
 _Static_assert(sizeof(struct zcb_magazine) == 1024, "magazines are whole cache lines");
@@ -82,14 +83,15 @@ zcb_cache_put(struct zcb_block *block)
     zcb_cache_put_slow(block);
 }
 
-// The thread's cache for the pool, made where there is none; NULL: it cannot have one. `may_allocate`: else only a spare is
-// used. Without the lock.
+// The thread's cache for the pool, made where there is none; NULL: it cannot have one.
+// `may_allocate`: else only a spare is used. Without the lock.
 struct zcb_cache *zcb_cache_make(struct zcb_pool *pool, bool may_allocate);
 
 // Moves all blocks of the cache to the depot. With the lock.
 void zcb_cache_empty(struct zcb_cache *cache);
 
-// Empties the cache and takes it out of the pool; the caller frees it, and clears its thread's slot. With the lock.
+// Empties the cache and takes it out of the pool; the caller frees it, and clears its thread's
+// slot. With the lock.
 void zcb_cache_detach(struct zcb_cache *cache);
 
 // NULL is fine.
@@ -101,7 +103,8 @@ void zcb_cache_start(void);
 // Takes the calling thread's cache, if there is one, out of its pool, which may be gone afterwards.
 void zcb_cache_drop(uint32_t id);
 
-// Drains the calling thread's caches of pools that have been closed since it last looked. Without any lock.
+// Drains the calling thread's caches of pools that have been closed since it last looked. Without
+// any lock.
 void zcb_cache_heed_closings(void);
 
 // A pool has been closed: threads are to look.

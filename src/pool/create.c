@@ -9,13 +9,14 @@
 #include "pool/harden.h"
 #include "source/source.h"
 
-#define KNOWN_FLAGS                                                                                                    \
-    (ZCB_POOL_HUGE | ZCB_POOL_POPULATE | ZCB_POOL_HARDENED | ZCB_POOL_ADAPTIVE | ZCB_POOL_NO_CACHE |                 \
-     ZCB_POOL_NO_OVERSIZE)
+#define KNOWN_FLAGS                                                                                \
+    (ZCB_POOL_HUGE | ZCB_POOL_POPULATE | ZCB_POOL_HARDENED | ZCB_POOL_ADAPTIVE |                   \
+     ZCB_POOL_NO_CACHE | ZCB_POOL_NO_OVERSIZE)
 #define CACHE_BYTES ((size_t)4 << 20) // a thread's cache of one tier holds at most this much
 #define CACHE_BLOCKS 64               // and this many, unless configured
 
-static const struct zcb_tier default_tiers[] = {{.buffer_size = 4096}, {.buffer_size = 16384}, {.buffer_size = 65536}};
+static const struct zcb_tier default_tiers[] = {
+    {.buffer_size = 4096}, {.buffer_size = 16384}, {.buffer_size = 65536}};
 
 static size_t
 smaller(size_t a, size_t b)
@@ -31,8 +32,9 @@ tiers_are_valid(const struct zcb_tier *tiers)
     for (int t = 0; t < ZCB_POOL_TIERS && tiers[t].buffer_size != 0; t++) {
         const struct zcb_tier *tier = &tiers[t];
 
-        if (tier->reserved != 0 || tier->buffer_size <= before || tier->buffer_size % ZCB_LINE != 0 ||
-            tier->buffer_size > SIZE_MAX / 4 || tier->magazine > ZCB_MAGAZINE_MAX)
+        if (tier->reserved != 0 || tier->buffer_size <= before ||
+            tier->buffer_size % ZCB_LINE != 0 || tier->buffer_size > SIZE_MAX / 4 ||
+            tier->magazine > ZCB_MAGAZINE_MAX)
             return false;
         if (tier->max_buffers != 0 && tier->prealloc > tier->max_buffers)
             return false;
@@ -52,15 +54,15 @@ config_is_valid(const struct zcb_pool_config *config)
     if (config->source != NULL) {
         if (config->source->alloc == NULL || config->source->free == NULL)
             return false;
-        for (size_t i = 0; i < sizeof(config->source->reserved) / sizeof(config->source->reserved[0]); i++)
+        for (size_t i = 0;
+             i < sizeof(config->source->reserved) / sizeof(config->source->reserved[0]); i++)
             if (config->source->reserved[i] != NULL)
                 return false;
     }
     return (config->flags & ~(uint32_t)KNOWN_FLAGS) == 0 && config->numa_node >= 0 &&
            (unsigned)config->policy <= ZCB_POOL_WAIT && config->low_bytes <= config->high_bytes &&
            config->reserve_bytes <= config->max_bytes && config->headroom <= SIZE_MAX / 4 &&
-           config->slab_size <= SIZE_MAX / 4 &&
-           tiers_are_valid(config->tiers);
+           config->slab_size <= SIZE_MAX / 4 && tiers_are_valid(config->tiers);
 }
 
 // As much as fits, but no half character of UTF-8.
@@ -88,7 +90,8 @@ set_up_tier(struct zcb_pool *pool, uint32_t t, const struct zcb_tier *config, si
     pool->size[t] = size;
     tier->max = config->max_buffers != 0 ? config->max_buffers : SIZE_MAX;
     tier->prealloc = config->prealloc;
-    tier->slab_blocks = size > pool->slab_size / 4 ? 1 : smaller(pool->slab_size / size, UINT32_MAX / 2);
+    tier->slab_blocks =
+        size > pool->slab_size / 4 ? 1 : smaller(pool->slab_size / size, UINT32_MAX / 2);
 
     limit = smaller(tier->max, smaller(pool->max_bytes, source_size) / size);
     if (tier->max == SIZE_MAX && pool->max_bytes == SIZE_MAX && source_size == SIZE_MAX)
@@ -106,7 +109,8 @@ set_up_tier(struct zcb_pool *pool, uint32_t t, const struct zcb_tier *config, si
 static void
 set_up(struct zcb_pool *pool, const struct zcb_pool_config *config)
 {
-    const struct zcb_tier *tiers = config->tiers[0].buffer_size != 0 ? config->tiers : default_tiers;
+    const struct zcb_tier *tiers =
+        config->tiers[0].buffer_size != 0 ? config->tiers : default_tiers;
     uint32_t count = tiers == default_tiers ? 3 : ZCB_POOL_TIERS;
     size_t source_size;
 
@@ -121,7 +125,8 @@ set_up(struct zcb_pool *pool, const struct zcb_pool_config *config)
     pool->debug = zcb_debug_wish(config->flags);
     pool->checked = (pool->debug & ~(uint32_t)ZCB_DEBUG_STATS) != 0;
     // A cache would hand the reserve out to those who did not ask for it.
-    pool->cached = !pool->checked && !(config->flags & ZCB_POOL_NO_CACHE) && config->reserve_bytes == 0;
+    pool->cached =
+        !pool->checked && !(config->flags & ZCB_POOL_NO_CACHE) && config->reserve_bytes == 0;
     pool->max_bytes = config->max_bytes != 0 ? config->max_bytes : SIZE_MAX;
     pool->normal_bytes = pool->max_bytes - config->reserve_bytes;
     pool->low_bytes = config->low_bytes;
@@ -258,11 +263,11 @@ zcb_pool_unlock(struct zcb_pool *pool)
 {
     bool tell = false, high, over;
 
-    if (pool->on_pressure != NULL && !pool->closed && !pool->telling) {
+    if (pool->on_pressure != NULL && !pool->closed && pool->teller == NULL) {
         if (pool->pressed ? pool->charged <= pool->low_bytes : pool->charged >= pool->high_bytes) {
             pool->pressed = !pool->pressed;
-            pool->users++; // so that it is there until the callback returns
-            pool->telling = true;
+            pool->teller = &zcb_thread;
+            zcb_pool_hold(pool);
             tell = true;
         }
     }
@@ -272,8 +277,8 @@ zcb_pool_unlock(struct zcb_pool *pool)
     if (tell) {
         pool->on_pressure(pool->pressure_ctx, pool, high);
         zcb_pool_lock(pool);
-        pool->users--;
-        pool->telling = false;
+        zcb_pool_end_hold(pool);
+        pool->teller = NULL;
         zcb_pool_unlock(pool); // looks again: the callback may have changed it
     } else if (over) {
         finish(pool, true);

@@ -4,12 +4,13 @@
 //
 //     loads -> [b]-next_load-> [b]-next_load-> [b]
 //               |               |               |         linked through zcb_block_next();
-//              [b]             [b]             [b]        the first block's `len` says how many a load has
+//              [b]             [b]             [b]     the first block's `len` counts its load
 //               |               |
 //              [b]             [b]
 //
-// A load is at most what a thread's cache takes at a time, so an exchange is a walk over one list. Everything is linked through
-// the headers of the free blocks: giving back never allocates. Called with the pool's lock held.
+// A load is at most what a thread's cache takes at a time, so an exchange is a walk over one list.
+// Everything is linked through the headers of the free blocks: giving back never allocates. Called
+// with the pool's lock held.
 //
 // Checked pools have loads of one block and use them as a queue.
 
@@ -39,6 +40,7 @@ zcb_depot_put(struct zcb_pool *pool, uint32_t t, struct zcb_block *const *blocks
     for (uint32_t i = 0; i < n; i++) {
         struct zcb_block *block = blocks[i], *top = tier->loads;
 
+        block->floor = block->base; // its pages may be there: see trim.c
         if (!pool->checked && top != NULL && top->len < tier->load) {
             // On top of the first load, which is not full: the block becomes its head.
             zcb_block_set_next(block, top);

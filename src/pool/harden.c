@@ -26,9 +26,11 @@
 #define BUILT_WITH_ASAN 1
 #endif
 
-// AddressSanitizer's interface, where the process has it: the library itself need not be built with it.
+// AddressSanitizer's interface, where the process has it: the library itself need not be built with
+// it.
 extern void __asan_poison_memory_region(void const volatile *at, size_t len) __attribute__((weak));
-extern void __asan_unpoison_memory_region(void const volatile *at, size_t len) __attribute__((weak));
+extern void __asan_unpoison_memory_region(void const volatile *at, size_t len)
+    __attribute__((weak));
 
 uint32_t
 zcb_debug_wish(uint32_t pool_flags)
@@ -58,7 +60,8 @@ zcb_debug_wish(uint32_t pool_flags)
     if (RUNNING_ON_VALGRIND)
         debug |= ZCB_DEBUG_MARK;
 #if !defined(BUILT_WITH_ASAN)
-    // A sanitized program over an ordinary library. (A sanitized library is being tested itself: its caches are to run.)
+    // A sanitized program over an ordinary library. (A sanitized library is being tested itself:
+    // its caches are to run.)
     if (__asan_poison_memory_region != NULL)
         debug |= ZCB_DEBUG_MARK;
 #endif
@@ -85,7 +88,8 @@ mark_used(struct zcb_block *block)
 static bool
 can_guard(const struct zcb_pool *pool, const struct zcb_block *block)
 {
-    return (pool->debug & ZCB_DEBUG_GUARD) && pool->plain_pages && block->size % zcb_os_page_size() == 0 &&
+    return (pool->debug & ZCB_DEBUG_GUARD) && pool->plain_pages &&
+           block->size % zcb_os_page_size() == 0 &&
            (uintptr_t)block->base % zcb_os_page_size() == 0;
 }
 
@@ -154,9 +158,11 @@ zcb_check_destroy(struct zcb_pool *pool)
 {
     struct zcb_pool_stats stats;
 
-    if ((pool->debug & (ZCB_DEBUG_STATS | ZCB_DEBUG_LEAKS)) == 0 || zcb_pool_stats(pool, &stats, sizeof(stats)) < 0)
+    if ((pool->debug & (ZCB_DEBUG_STATS | ZCB_DEBUG_LEAKS)) == 0 ||
+        zcb_pool_stats(pool, &stats, sizeof(stats)) < 0)
         return;
-    if ((pool->debug & ZCB_DEBUG_STATS) && zcb_pool_stats_print(pool, STDERR_FILENO, ZCB_STATS_TEXT) < 0)
+    if ((pool->debug & ZCB_DEBUG_STATS) &&
+        zcb_pool_stats_print(pool, STDERR_FILENO, ZCB_STATS_TEXT) < 0)
         return; // nobody to tell
     if (!(pool->debug & ZCB_DEBUG_LEAKS) || stats.total.live == 0)
         return;
@@ -167,8 +173,9 @@ zcb_check_destroy(struct zcb_pool *pool)
         for (struct zcb_slab *slab = pool->tier[t].slabs; slab != NULL; slab = slab->next)
             for (uint32_t i = 0; i < slab->count; i++)
                 if (__atomic_load_n(&slab->blocks[i].count, __ATOMIC_RELAXED) != 0)
-                    fprintf(stderr, "zcbuf:   %zu bytes at %p, %u references\n", slab->blocks[i].size,
-                            (void *)slab->blocks[i].base, slab->blocks[i].count);
+                    fprintf(stderr, "zcbuf:   %zu bytes at %p, %u references\n",
+                            slab->blocks[i].size, (void *)slab->blocks[i].base,
+                            slab->blocks[i].count);
     zcb_pool_unlock(pool);
 }
 
@@ -176,8 +183,8 @@ _Noreturn void
 zcb_misuse_in(const struct zcb_pool *pool, const struct zcb_block *block, const char *what)
 {
     if (pool != NULL)
-        fprintf(stderr, "zcbuf: pool %s: %s (a buffer of %zu bytes, header at %p)\n", pool->name, what, block->size,
-                (const void *)block);
+        fprintf(stderr, "zcbuf: pool %s: %s (a buffer of %zu bytes, header at %p)\n", pool->name,
+                what, block->size, (const void *)block);
     else
         fprintf(stderr, "zcbuf: %s (header at %p)\n", what, (const void *)block);
     abort();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Looking at blocks on their way in and out, in pools that are `checked`: with ZCB_POOL_HARDENED, with ZCBUF_DEBUG, and in
-// processes that run under AddressSanitizer or Valgrind.
+// Looking at blocks on their way in and out, in pools that are `checked`: with ZCB_POOL_HARDENED,
+// with ZCBUF_DEBUG, and in processes that run under AddressSanitizer or Valgrind.
 //
-// A free block of a checked pool has the count 0, so that each use of a stale handle is seen; it waits in a queue instead of
-// a stack (the longest free is used first), so that stale uses have time to show. Checked pools have no thread caches.
+// A free block of a checked pool has the count 0, so that each use of a stale handle is seen; it
+// waits in a queue instead of a stack (the longest free is used first), so that stale uses have
+// time to show. Checked pools have no thread caches.
 #ifndef ZCB_POOL_HARDEN_H
 #define ZCB_POOL_HARDEN_H
 
@@ -16,7 +17,7 @@ enum {
     ZCB_DEBUG_LEAKS = 1u << 1,  // print what is still out when a pool is destroyed
     ZCB_DEBUG_POISON = 1u << 2, // fill free blocks, and see that nobody wrote into them
     ZCB_DEBUG_GUARD = 1u << 3,  // free pages fault when touched
-    ZCB_DEBUG_ABORT = 1u << 4,  // misuse ends the process (set by ZCB_POOL_HARDENED, poison and guard)
+    ZCB_DEBUG_ABORT = 1u << 4,  // misuse ends the process (ZCB_POOL_HARDENED, poison, guard)
     ZCB_DEBUG_MARK = 1u << 5,   // tell AddressSanitizer or Valgrind what is free
 };
 
@@ -34,7 +35,8 @@ void zcb_check_destroy(struct zcb_pool *pool);
 
 // Reports misuse on standard error and aborts.
 _Noreturn void zcb_misuse(const struct zcb_block *block, const char *what);
-_Noreturn void zcb_misuse_in(const struct zcb_pool *pool, const struct zcb_block *block, const char *what);
+_Noreturn void zcb_misuse_in(const struct zcb_pool *pool, const struct zcb_block *block,
+                             const char *what);
 // The same where the block is of a checked pool that aborts, or of none that is known.
 void zcb_misuse_if_checked(const struct zcb_block *block, const char *what);
 

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// The pool from inside. Read docs/threading.md for the life cycle first, then cache.h (the fast path) and acquire.c (the slow
-// one).
+// The pool from inside. Read docs/threading.md for the life cycle first, then cache.h (the fast
+// path) and acquire.c (the slow one).
 //
-// One mutex guards everything that is not a thread's own: the depot, the slabs, the limits, the list of caches. It is taken once
-// per load of up to 64 blocks, and never held while a source allocates or a callback of the user runs.
+// One mutex guards everything that is not a thread's own: the depot, the slabs, the limits, the
+// list of caches. It is taken once per load of up to 64 blocks, and never held while a source
+// allocates or a callback of the user runs.
 //
-// What keeps the pool alive after zcb_pool_destroy(): `users` (caches of threads) and `away` (blocks that are not in the depot).
-// Each of these is dropped once, under the lock, so whoever drops the last is the last to know the pool: it frees it.
+// What keeps the pool alive after zcb_pool_destroy(): `users` (caches of threads) and `away`
+// (blocks that are not in the depot). Each of these is dropped once, under the lock, so whoever
+// drops the last is the last to know the pool: it frees it.
 #ifndef ZCB_POOL_POOL_H
 #define ZCB_POOL_POOL_H
 
 #include <zcbuf/pool.h>
 
 #include "base/block.h"
-#include "base/os.h"
+#include "base/thread.h"
 
 #define ZCB_POOL_ID_MAX 1024
 #define ZCB_POOL_OVERSIZE ZCB_POOL_TIERS // the index of what is above all tiers
@@ -53,7 +55,7 @@ struct zcb_tier_state {
     struct zcb_slab *slabs;
     uint64_t slab_count;
     bool scarce;               // releases go straight to the depot
-    size_t growing;            // bytes that somebody is asking the source for, without the lock; 0: nobody
+    size_t growing;            // bytes that somebody, without the lock, asks the source for
     size_t charged, peak_charged, peak_away;
     // Counters of what did not pass through a cache, and of caches that are gone.
     uint64_t hits, depot_hits, misses, fallbacks, refusals, waits, returns, drops;
@@ -72,7 +74,7 @@ struct zcb_pool {
     _Alignas(ZCB_LINE) struct zcb_mutex lock;
     struct zcb_cond changed; // something came back, or growing ended
     unsigned waiters;
-    size_t users;            // caches, the owner, and callbacks that are running
+    size_t users;            // caches, the owner, and holds
     size_t away;             // blocks and singles that are not in the depot
     struct zcb_cache *caches;
     struct zcb_cache *spare; // for threads whose first call is a release, which may not allocate
@@ -85,8 +87,11 @@ struct zcb_pool {
     size_t charged, peak_charged;
     size_t idle;         // bytes of blocks in the depot
     size_t low_bytes, high_bytes;
+    size_t holds;        // of `users`, those that last for a part of a call
     bool pressed;        // what the user was last told
-    bool telling;        // the callback is running; what it does itself is judged when it has returned
+    // The thread that runs the callback, NULL: none does. What the callback does itself is judged
+    // when it has returned.
+    struct zcb_thread *teller;
     void (*on_pressure)(void *ctx, struct zcb_pool *pool, bool high);
     void *pressure_ctx;
     enum zcb_pool_policy policy;
@@ -124,39 +129,62 @@ zcb_pool_lock(struct zcb_pool *pool)
     zcb_os_lock(&pool->lock);
 }
 
-// Drops the lock; then tells the user about pressure, and frees the pool where nothing holds it any more. The pool may be gone
-// afterwards unless the caller holds it.
+// Drops the lock; then tells the user about pressure, and frees the pool where nothing holds it any
+// more. The pool may be gone afterwards unless the caller holds it.
 void zcb_pool_unlock(struct zcb_pool *pool);
 
 // ---- registry.c
 
-// Gives the pool an id; -ENOBUFS: none is left. And takes it back, when nothing can look the pool up any more.
+// Gives the pool an id; -ENOBUFS: none is left. And takes it back, when nothing can look the pool
+// up any more.
 int zcb_registry_add(struct zcb_pool *pool);
 void zcb_registry_remove(struct zcb_pool *pool);
 // The pool that really has this header in one of its slabs, for reports of misuse; NULL: none.
 struct zcb_pool *zcb_registry_find(const struct zcb_block *block);
 
+// Keeps the pool there while the lock is dropped, whatever others give back meanwhile. With the
+// lock; each hold is ended with it too.
+static inline void
+zcb_pool_hold(struct zcb_pool *pool)
+{
+    pool->users++;
+    pool->holds++;
+}
+
+static inline void
+zcb_pool_end_hold(struct zcb_pool *pool)
+{
+    pool->users--;
+    pool->holds--;
+}
+
 // ---- depot.c: called with the lock held
 
 // Takes up to `want` free blocks out; returns how many, newest first. 0: empty.
-uint32_t zcb_depot_take(struct zcb_pool *pool, uint32_t tier, struct zcb_block **out, uint32_t want);
+uint32_t zcb_depot_take(struct zcb_pool *pool, uint32_t tier, struct zcb_block **out,
+                        uint32_t want);
 // Puts blocks in; wakes those who wait.
-void zcb_depot_put(struct zcb_pool *pool, uint32_t tier, struct zcb_block *const *blocks, uint32_t n);
+void zcb_depot_put(struct zcb_pool *pool, uint32_t tier, struct zcb_block *const *blocks,
+                   uint32_t n);
 // Takes all blocks of doomed slabs out.
 void zcb_depot_purify(struct zcb_pool *pool, uint32_t tier);
-// Free blocks are few: caches of this tier (ZCB_POOL_TIERS: of all) are called in, releases come straight here.
+// Free blocks are few: caches of this tier (ZCB_POOL_TIERS: of all) are called in, releases come
+// straight here.
 void zcb_depot_call_in(struct zcb_pool *pool, uint32_t tier);
 
 // ---- slab.c
 
-// More blocks in the depot of `tier`: at least 1, at most an ordinary slab. The lock is held on entry and on return, but not in
-// between. `bytes_max` is what may be charged in all. 0; -ENOBUFS: a limit; -ENOMEM; what attach returned.
-int zcb_slab_grow(struct zcb_pool *pool, uint32_t tier, size_t bytes_max, size_t want_blocks, bool kept);
+// More blocks in the depot of `tier`: at least 1, at most an ordinary slab. The lock is held on
+// entry and on return, but not in between. `bytes_max` is what may be charged in all. 0; -ENOBUFS:
+// a limit; -ENOMEM; what attach returned.
+int zcb_slab_grow(struct zcb_pool *pool, uint32_t tier, size_t bytes_max, size_t want_blocks,
+                  bool kept);
 // Single allocations. Lock as above.
-int zcb_single_alloc(struct zcb_pool *pool, uint32_t tier, size_t size, size_t bytes_max, struct zcb_block **out);
+int zcb_single_alloc(struct zcb_pool *pool, uint32_t tier, size_t size, size_t bytes_max,
+                     struct zcb_block **out);
 void zcb_pool_free_single(struct zcb_block *block); // without the lock
-// Frees idle slabs while more than `keep_bytes` would stay idle; with the lock held on entry and return, not in between.
-// Returns the bytes.
+// Frees idle slabs while more than `keep_bytes` would stay idle; with the lock held on entry and
+// return, not in between. Returns the bytes.
 size_t zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max);
 // Frees a list of slabs that are nobody's any more; without the lock.
 void zcb_slab_free_list(struct zcb_pool *pool, struct zcb_slab *list);
@@ -186,7 +214,8 @@ void zcb_pool_touch(const struct zcb_pool *pool, uint8_t *at, size_t len);
 
 // ---- trim.c
 
-// Runs decay when its time has come (ZCB_POOL_ADAPTIVE). With the lock held on entry and return, not in between.
+// Runs decay when its time has come (ZCB_POOL_ADAPTIVE). With the lock held on entry and return,
+// not in between.
 void zcb_pool_tick(struct zcb_pool *pool);
 
 #endif

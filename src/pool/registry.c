@@ -2,8 +2,9 @@
 //
 // All pools of the process by their ids, and what fork() does to them.
 //
-// Before a fork all locks of the library's pools are taken, so that the child finds nothing half done; it then has one
-// thread. What other threads had in their caches goes to the depots there; what they had out stays out.
+// Before a fork all locks of the library's pools are taken, so that the child finds nothing half
+// done; it then has one thread. What other threads had in their caches goes to the depots there;
+// what they had out stays out.
 
 #include "pool/cache.h"
 
@@ -47,6 +48,13 @@ forget_others(struct zcb_pool *pool)
         zcb_pool_uncharge(pool, t, pool->tier[t].growing);
         pool->tier[t].growing = 0;
     }
+    // Holds too, but for a callback that itself called fork().
+    pool->users -= pool->holds;
+    pool->holds = 0;
+    if (pool->teller == &zcb_thread)
+        zcb_pool_hold(pool);
+    else
+        pool->teller = NULL;
     pool->waiters = 0;
     (void)zcb_os_cond_init(&pool->changed); // it remembers waiters
 }
@@ -58,7 +66,8 @@ after_fork_in_child(void)
         if (pools[id] != NULL)
             forget_others(pools[id]);
     after_fork_in_parent();
-    // Pools that only the others still held go now. Nobody else is there, so the list cannot change meanwhile.
+    // Pools that only the others still held go now. Nobody else is there, so the list cannot change
+    // meanwhile.
     for (uint32_t id = 0; id < pools_end; id++)
         if (pools[id] != NULL) {
             zcb_pool_lock(pools[id]);
@@ -111,7 +120,8 @@ zcb_registry_find(const struct zcb_block *block)
 
     if (pool == NULL || block->tier > ZCB_POOL_OVERSIZE)
         return NULL;
-    for (const struct zcb_slab *slab = pool->tier[block->tier].slabs; slab != NULL; slab = slab->next)
+    for (const struct zcb_slab *slab = pool->tier[block->tier].slabs; slab != NULL;
+         slab = slab->next)
         if ((const uint8_t *)block >= (const uint8_t *)slab->blocks &&
             (const uint8_t *)block < (const uint8_t *)(slab->blocks + slab->count))
             return pool;

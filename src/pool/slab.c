@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
-#define PAGE ((size_t)4096) // what O_DIRECT and registered memory want, whatever the system's pages are
+#define PAGE                                                                                       \
+    ((size_t)4096) // what O_DIRECT and registered memory want, whatever the system's pages are
 
 static size_t
 alignment(const struct zcb_pool *pool, size_t buffer_size, size_t len)
@@ -56,7 +57,10 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, struct zcb_slab **out
     slab = aligned_alloc(ZCB_LINE, sizeof(*slab) + count * sizeof(slab->blocks[0]));
     if (slab == NULL)
         return -ENOMEM;
-    *slab = (struct zcb_slab){.pool = pool, .len = len, .align = alignment(pool, size, len), .tier = t,
+    *slab = (struct zcb_slab){.pool = pool,
+                              .len = len,
+                              .align = alignment(pool, size, len),
+                              .tier = t,
                               .count = (uint32_t)count};
     slab->base = get_memory(pool, len, slab->align);
     if (slab->base == NULL) {
@@ -73,8 +77,12 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, struct zcb_slab **out
     for (size_t i = 0; i < count; i++) {
         struct zcb_block *block = &slab->blocks[i];
 
-        *block = (struct zcb_block){.count = 1, .kind = ZCB_BLOCK_POOL, .tier = (uint8_t)t,
-                                    .pool_id = (uint16_t)pool->id, .base = slab->base + i * size, .size = size,
+        *block = (struct zcb_block){.count = 1,
+                                    .kind = ZCB_BLOCK_POOL,
+                                    .tier = (uint8_t)t,
+                                    .pool_id = (uint16_t)pool->id,
+                                    .base = slab->base + i * size,
+                                    .size = size,
                                     .home = slab};
         block->floor = block->base;
     }
@@ -145,7 +153,8 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
 }
 
 int
-zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_max, struct zcb_block **out)
+zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_max,
+                 struct zcb_block **out)
 {
     struct zcb_tier_state *tier = &pool->tier[t];
     size_t align, len;
@@ -177,8 +186,14 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     }
     if (tier->total - tier->free + tier->singles > tier->peak_away)
         tier->peak_away = tier->total - tier->free + tier->singles;
-    *block = (struct zcb_block){.count = 1, .kind = ZCB_BLOCK_SINGLE, .tier = (uint8_t)t, .pool_id = (uint16_t)pool->id,
-                                .base = memory, .size = len, .home = pool, .u.self = block};
+    *block = (struct zcb_block){.count = 1,
+                                .kind = ZCB_BLOCK_SINGLE,
+                                .tier = (uint8_t)t,
+                                .pool_id = (uint16_t)pool->id,
+                                .base = memory,
+                                .size = len,
+                                .home = pool,
+                                .u.self = block};
     *out = block;
     return 0;
 }
@@ -232,7 +247,8 @@ count_idle(struct zcb_pool *pool, uint32_t t)
 
 // Takes up to `slabs_max` idle slabs of a tier out of the pool, onto *list. Returns how many.
 static size_t
-collect_idle(struct zcb_pool *pool, uint32_t t, size_t keep_bytes, size_t slabs_max, struct zcb_slab **list)
+collect_idle(struct zcb_pool *pool, uint32_t t, size_t keep_bytes, size_t slabs_max,
+             struct zcb_slab **list)
 {
     struct zcb_tier_state *tier = &pool->tier[t];
     struct zcb_slab **at = &tier->slabs, *slab;
@@ -240,8 +256,8 @@ collect_idle(struct zcb_pool *pool, uint32_t t, size_t keep_bytes, size_t slabs_
 
     count_idle(pool, t);
     while ((slab = *at) != NULL) {
-        bool goes = found < slabs_max && slab->idle == slab->count && !slab->kept && left >= slab->len &&
-                    left - slab->len >= keep_bytes;
+        bool goes = found < slabs_max && slab->idle == slab->count && !slab->kept &&
+                    left >= slab->len && left - slab->len >= keep_bytes;
 
         if (!goes) {
             at = &slab->next;
@@ -272,10 +288,13 @@ zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max)
         return 0;
     for (struct zcb_slab *slab = list; slab != NULL; slab = slab->next)
         freed[slab->tier] += slab->len;
+    zcb_pool_hold(pool);
     zcb_os_unlock(&pool->lock);
     zcb_slab_free_list(pool, list);
     zcb_pool_lock(pool);
-    for (uint32_t t = 0; t < pool->tiers; t++) { // charged until it is really gone: the limit is hard
+    zcb_pool_end_hold(pool);
+    for (uint32_t t = 0; t < pool->tiers;
+         t++) { // charged until it is really gone: the limit is hard
         zcb_pool_uncharge(pool, t, freed[t]);
         bytes += freed[t];
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Counters are kept where they cost nothing: a magazine counts its hits and what it exchanged with the depot, the pool counts under
-// its lock what went past the caches. The rest follows: a magazine's n = in - out + returns - hits.
+// Counters are kept where they cost nothing: a magazine counts its hits and what it exchanged with
+// the depot, the pool counts under its lock what went past the caches. The rest follows: a
+// magazine's n = in - out + returns - hits.
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,8 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
     const struct zcb_tier_state *tier = &pool->tier[t];
     uint64_t hits = tier->hits, returns = tier->returns, cached = 0;
 
-    for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers; cache = cache->next) {
+    for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers;
+         cache = cache->next) {
         const struct zcb_magazine *magazine = &cache->tier[t];
         uint64_t n = __atomic_load_n(&magazine->n, __ATOMIC_RELAXED);
         uint64_t h = __atomic_load_n(&magazine->hits, __ATOMIC_RELAXED);
@@ -78,7 +80,8 @@ zcb_pool_stats(struct zcb_pool *pool, struct zcb_pool_stats *out, size_t out_siz
     stats.trimmed = pool->trimmed;
     zcb_pool_unlock(pool);
     if (stats.total.acquires != 0)
-        stats.hit_rate = (double)(stats.total.hits + stats.total.depot_hits) / (double)stats.total.acquires;
+        stats.hit_rate =
+            (double)(stats.total.hits + stats.total.depot_hits) / (double)stats.total.acquires;
     memset(out, 0, out_size);
     memcpy(out, &stats, out_size < sizeof(stats) ? out_size : sizeof(stats));
     return 0;
@@ -123,7 +126,8 @@ put(struct text *text, const char *string)
         put_char(text, *string++);
 }
 
-// In quotes. JSON writes control characters as \\u00xx; Prometheus has no way to write them but for the line feed.
+// In quotes. JSON writes control characters as \\u00xx; Prometheus has no way to write them but for
+// the line feed.
 static void
 put_quoted(struct text *text, const char *string, bool json)
 {
@@ -179,7 +183,9 @@ tier_label(const struct zcb_pool_stats *stats, uint32_t row, char *label, size_t
 static const struct zcb_tier_stats *
 row_of(const struct zcb_pool_stats *stats, uint32_t row)
 {
-    return row < stats->tiers ? &stats->tier[row] : row == stats->tiers ? &stats->oversize : &stats->total;
+    return row < stats->tiers    ? &stats->tier[row]
+           : row == stats->tiers ? &stats->oversize
+                                 : &stats->total;
 }
 
 static void
@@ -201,15 +207,16 @@ print_text(struct text *text, const char *name, const struct zcb_pool_stats *sta
         put(text, cell);
     }
     put(text, "\n");
-#define LINE(field, gauge, help)                                                                                       \
-    if (strcmp(#field, "buffer_size") != 0) {                                                                          \
-        snprintf(cell, sizeof(cell), "%-14s", #field);                                                                \
-        put(text, cell);                                                                                               \
-        for (uint32_t row = 0; row < stats->tiers + 2; row++) {                                                        \
-            snprintf(cell, sizeof(cell), " %14llu", (unsigned long long)row_of(stats, row)->field);                    \
-            put(text, cell);                                                                                           \
-        }                                                                                                              \
-        put(text, "\n");                                                                                               \
+#define LINE(field, gauge, help)                                                                   \
+    if (strcmp(#field, "buffer_size") != 0) {                                                      \
+        snprintf(cell, sizeof(cell), "%-14s", #field);                                             \
+        put(text, cell);                                                                           \
+        for (uint32_t row = 0; row < stats->tiers + 2; row++) {                                    \
+            snprintf(cell, sizeof(cell), " %14llu",                                                \
+                     (unsigned long long)row_of(stats, row)->field);                               \
+            put(text, cell);                                                                       \
+        }                                                                                          \
+        put(text, "\n");                                                                           \
     }
     ZCB_TIER_STATS(LINE)
 #undef LINE
@@ -220,10 +227,10 @@ print_json_row(struct text *text, const struct zcb_tier_stats *tier)
 {
     const char *separator = "{";
 
-#define MEMBER(field, gauge, help)                                                                                     \
-    put(text, separator);                                                                                              \
-    put(text, "\"" #field "\":");                                                                                      \
-    put_number(text, tier->field);                                                                                     \
+#define MEMBER(field, gauge, help)                                                                 \
+    put(text, separator);                                                                          \
+    put(text, "\"" #field "\":");                                                                  \
+    put_number(text, tier->field);                                                                 \
     separator = ",";
     ZCB_TIER_STATS(MEMBER)
 #undef MEMBER
@@ -257,8 +264,8 @@ print_json(struct text *text, const char *name, const struct zcb_pool_stats *sta
 }
 
 static void
-print_metric(struct text *text, const char *pool, const struct zcb_pool_stats *stats, const char *metric, bool gauge,
-             const char *help, size_t offset)
+print_metric(struct text *text, const char *pool, const struct zcb_pool_stats *stats,
+             const char *metric, bool gauge, const char *help, size_t offset)
 {
     const char *suffix = gauge ? "" : "_total"; // how counters are named there
     char label[32];
@@ -289,8 +296,9 @@ static void
 print_prometheus(struct text *text, const char *name, const struct zcb_pool_stats *stats)
 {
     // The sums are left to the reader of the metrics, who would otherwise count twice.
-#define METRIC(field, gauge, help)                                                                                     \
-    print_metric(text, name, stats, "zcbuf_pool_" #field, gauge, help, offsetof(struct zcb_tier_stats, field));
+#define METRIC(field, gauge, help)                                                                 \
+    print_metric(text, name, stats, "zcbuf_pool_" #field, gauge, help,                             \
+                 offsetof(struct zcb_tier_stats, field));
     ZCB_TIER_STATS(METRIC)
 #undef METRIC
 }

@@ -6,7 +6,8 @@
 
 #include "pool/cache.h"
 
-// The part of a block that can be purged: of ordinary memory, whole pages; what a user's source can do is its own matter.
+// The part of a block that can be purged: of ordinary memory, whole pages; what a user's source can
+// do is its own matter.
 static size_t
 purgeable(const struct zcb_pool *pool, const struct zcb_block *block, uint8_t **at)
 {
@@ -20,8 +21,10 @@ purgeable(const struct zcb_pool *pool, const struct zcb_block *block, uint8_t **
     return start < end ? end - start : 0;
 }
 
-// Lets go of the pages of free blocks, the longest unused first, until `bytes` are done. Blocks whose pages went before are
-// known by their floor. With the lock: the blocks must not be handed out meanwhile.
+// Lets go of the pages of free blocks, the longest unused first, until `bytes` are done. While a
+// block is in the depot its floor says what became of its pages: base: they may be there; base + 1:
+// the system may take them; NULL: they are gone. With the lock: the blocks must not be handed out
+// meanwhile.
 static size_t
 purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
 {
@@ -37,12 +40,14 @@ purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
             uint8_t *at;
             size_t len;
 
-            if (index++ < skip || block->floor == NULL)
+            if (index++ < skip || block->floor == NULL || (!now && block->floor != block->base))
                 continue;
             len = purgeable(pool, block, &at);
-            if (len == 0 || pool->source.purge(pool->source.ctx, at, len, now) < 0)
+            if (len == 0)
+                continue;
+            if (pool->source.purge(pool->source.ctx, at, len, now) < 0)
                 return done;
-            block->floor = NULL;
+            block->floor = now ? NULL : block->base + 1;
             done += len;
         }
     }
@@ -107,7 +112,8 @@ decay(struct zcb_pool *pool)
             slabs += pool->tier[t].low_free / pool->tier[t].slab_blocks;
         }
         if (slabs != 0) // half of them, so that a pool shrinks gently
-            given += zcb_slab_reclaim(pool, pool->idle - (unused < pool->idle ? unused : pool->idle), (slabs + 1) / 2);
+            given += zcb_slab_reclaim(
+                pool, pool->idle - (unused < pool->idle ? unused : pool->idle), (slabs + 1) / 2);
     }
     for (uint32_t t = 0; t < pool->tiers; t++)
         pool->tier[t].low_free = pool->tier[t].free;
@@ -151,8 +157,10 @@ zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count)
     while (result == 0 && tier->free < count)
         result = zcb_slab_grow(pool, t, pool->normal_bytes, count - tier->free, false);
     // The ones that will be used first lie on top. The lock is held: this is for quiet times.
-    for (struct zcb_block *load = tier->loads; load != NULL && done < count; load = load->u.next_load) {
-        for (struct zcb_block *block = load; block != NULL && done < count; block = zcb_block_next(block), done++) {
+    for (struct zcb_block *load = tier->loads; load != NULL && done < count;
+         load = load->u.next_load) {
+        for (struct zcb_block *block = load; block != NULL && done < count;
+             block = zcb_block_next(block), done++) {
             if (pool->checked)
                 continue; // their contents are watched
             zcb_pool_touch(pool, block->base, block->size);

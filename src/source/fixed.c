@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A region cut into units, one bit each: set while in use. First fit, so what is freed is found again and the region does not
-// wander. The region itself is never touched.
+// A region cut into units, one bit each: set while in use. First fit, so what is freed is found
+// again and the region does not wander. The region itself is never touched.
 
 #include "source/source.h"
 
@@ -42,8 +42,8 @@ units_of(const struct fixed *fixed, size_t len)
     return len / fixed->unit + (len % fixed->unit != 0);
 }
 
-// The first free run of `want` units whose start is a multiple of `step` units from the region's start, and of `align` as an address;
-// fixed->units: there is none.
+// The first free run of `want` units whose start is a multiple of `step` units from the region's
+// start, and of `align` as an address; fixed->units: there is none.
 static size_t
 find_run(const struct fixed *fixed, size_t want, size_t step, size_t align)
 {
@@ -54,7 +54,8 @@ find_run(const struct fixed *fixed, size_t want, size_t step, size_t align)
             run = 0;
             continue;
         }
-        if (run == 0 && (unit % step != 0 || ((fixed->base + unit * fixed->unit) & (align - 1)) != 0))
+        if (run == 0 &&
+            (unit % step != 0 || ((fixed->base + unit * fixed->unit) & (align - 1)) != 0))
             continue;
         if (++run == want)
             return unit + 1 - want;
@@ -72,7 +73,8 @@ fixed_alloc(void *ctx, size_t len, size_t align)
     if (want == 0 || want > fixed->units)
         return NULL;
     zcb_os_lock(&fixed->lock);
-    // Sizes are mostly powers of two: at multiples of their own length they leave holes that others fit.
+    // Sizes are mostly powers of two: at multiples of their own length they leave holes that others
+    // fit.
     first = find_run(fixed, want, want, align);
     if (first == fixed->units)
         first = find_run(fixed, want, 1, align);
@@ -129,7 +131,8 @@ zcb_source_fixed(struct zcb_source *out, void *region, size_t len)
     fixed->base = base;
     fixed->unit = unit;
     fixed->units = units;
-    *out = (struct zcb_source){.ctx = fixed, .alloc = fixed_alloc, .free = fixed_free, .close = fixed_close};
+    *out = (struct zcb_source){
+        .ctx = fixed, .alloc = fixed_alloc, .free = fixed_free, .close = fixed_close};
     return 0;
 }
 

@@ -31,7 +31,8 @@ libc_free(void *ctx, void *ptr, size_t len, size_t align)
     free(ptr);
 }
 
-// The whole pages inside a range, which is all that can be purged of memory that is not known to be made of pages.
+// The whole pages inside a range, which is all that can be purged of memory that is not known to be
+// made of pages.
 static int
 purge_inner_pages(void *ctx, void *ptr, size_t len, bool now)
 {

@@ -6,11 +6,12 @@
 
 #include <zcbuf/source.h>
 
-// Whether the memory is ordinary pages of this process, so that huge pages, populating and protecting may be asked for.
+// Whether the memory is ordinary pages of this process, so that huge pages, populating and
+// protecting may be asked for.
 bool zcb_source_is_pages(const struct zcb_source *source);
 
-// Whether it is memory of this process that may be written at any time: pages, or an allocator of ours. A user's source may give
-// memory that the processor cannot reach.
+// Whether it is memory of this process that may be written at any time: pages, or an allocator of
+// ours. A user's source may give memory that the processor cannot reach.
 bool zcb_source_is_memory(const struct zcb_source *source);
 
 // Bytes that a source can give in all; SIZE_MAX where that is not known.

@@ -24,7 +24,7 @@ chain_tools_free(void *ctx, void *data, size_t len)
 static inline struct zcb_packet
 lone_packet(const void *bytes, size_t len)
 {
-    struct zcb_packet whole, packet;
+    struct zcb_packet whole = {0}, packet = {0};
     uint8_t *copy = malloc(len + 2);
 
     assert_non_null(copy);

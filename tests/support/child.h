@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs a function in a child process, or this program again with an argument: for what ends a process, and for
-// what a library reads once when a process starts.
+// Runs a function in a child process, or this program again with an argument: for what ends a
+// process, and for what a library reads once when a process starts.
 //
-// In a child, and on any thread but a test's own, cmocka's assertions must not be used: a failed one jumps back into the
-// test runner. CHECK() prints and ends the process with status 99 instead.
+// In a child, and on any thread but a test's own, cmocka's assertions must not be used: a failed
+// one jumps back into the test runner. CHECK() prints and ends the process with status 99 instead.
 //
 // Linux: running the program again goes by /proc/self/exe.
 #ifndef ZCB_TESTS_CHILD_H
@@ -52,8 +52,9 @@
     } while (0)
 
 struct child {
-    int status;       // as waitpid() gives it
-    char text[32768]; // what it wrote to standard output and standard error, cut off where it is longer
+    int status; // as waitpid() gives it
+    char text
+        [32768]; // what it wrote to standard output and standard error, cut off where it is longer
 };
 
 // A child that does not end is killed by SIGALRM: no test hangs.
@@ -70,7 +71,8 @@ child_prepare(int fd)
     if (fd > STDERR_FILENO)
         close(fd);
     setrlimit(RLIMIT_CORE, &none);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) // cmocka has handlers for these
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]);
+         i++) // cmocka has handlers for these
         signal(signals[i], SIG_DFL);
     alarm(CHILD_SECONDS);
 }
@@ -85,7 +87,8 @@ child_collect(pid_t pid, int fd, struct child *child)
     for (;;) {
         bool room = used < sizeof(child->text) - 1;
 
-        got = room ? read(fd, child->text + used, sizeof(child->text) - 1 - used) : read(fd, rest, sizeof(rest));
+        got = room ? read(fd, child->text + used, sizeof(child->text) - 1 - used)
+                   : read(fd, rest, sizeof(rest));
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -139,7 +142,7 @@ child_run_self(const char *argument, const char *variable, const char *value)
         return child;
     pid = fork();
     if (pid == 0) {
-        char *arguments[] = {(char *)(uintptr_t)"child", (char *)(uintptr_t)argument, NULL};
+        char *arguments[] = {(char *)(uintptr_t) "child", (char *)(uintptr_t)argument, NULL};
 
         close(fds[0]);
         child_prepare(fds[1]);
@@ -162,14 +165,15 @@ child_succeeded(const struct child *child)
     return WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0;
 }
 
-// Ended by this signal; under a sanitizer, which turns some signals into a report, by any failure but CHECK's.
+// Ended by this signal; under a sanitizer, which turns some signals into a report, by any failure
+// but CHECK's.
 static inline bool
 child_died_of(const struct child *child, int number)
 {
     if (WIFSIGNALED(child->status))
         return WTERMSIG(child->status) == number;
-    return (ZCB_UNDER_ASAN || ZCB_UNDER_TSAN) && WIFEXITED(child->status) && WEXITSTATUS(child->status) != 0 &&
-           WEXITSTATUS(child->status) != 99;
+    return (ZCB_UNDER_ASAN || ZCB_UNDER_TSAN) && WIFEXITED(child->status) &&
+           WEXITSTATUS(child->status) != 0 && WEXITSTATUS(child->status) != 99;
 }
 
 // For a failed test: what the child said.

@@ -8,6 +8,9 @@
 
 #define OURS UINT64_C(0x7a63622d6f757273)
 
+// More than this is never had; the sanitizers' allocators would end the program when asked for it.
+#define LARGEST (UINT64_C(1) << 38)
+
 // Lies in front of what alloc gives.
 struct note {
     uint64_t magic;
@@ -51,7 +54,7 @@ failing_alloc(void *ctx, size_t len, size_t align)
     }
 
     front = room(align);
-    if (len > SIZE_MAX - 2 * front)
+    if (len > LARGEST || len > SIZE_MAX - 2 * front)
         return NULL;
     whole = (front + len + front - 1) / front * front;
     base = aligned_alloc(front, whole);

@@ -2,7 +2,8 @@
 //
 // What tests of pools do all the time. Needs testing.h and child.h in front of it.
 //
-// The functions called must_ use CHECK(), not cmocka's assertions, so that any thread and any child may call them.
+// The functions called must_ use CHECK(), not cmocka's assertions, so that any thread and any child
+// may call them.
 #ifndef ZCB_TESTS_POOLS_H
 #define ZCB_TESTS_POOLS_H
 

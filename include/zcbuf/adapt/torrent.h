@@ -433,7 +433,8 @@ struct zcb_torrent_wire_config {
 
 // One connection with a peer that has number `peer`. `pool` gives memory to the receive buffer. `assembler` NULL: nothing is
 // downloaded here. Both must outlive it. 0; -EINVAL (NULL pool; neither assembler nor geometry, or both; reserved or
-// unknown flags; peer is ZCB_PIECE_NOBODY; resume above stop; pipeline, direct_blocks); -ENOMEM.
+// unknown flags; peer is ZCB_PIECE_NOBODY; resume above stop; stop below the longest message that is buffered whole; pipeline,
+// direct_blocks); -EBADMSG (peer_handshake has another info hash); -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *assembler,
                                                    uint32_t peer, const struct zcb_torrent_wire_config *config,
                                                    struct zcb_torrent_wire **out);
@@ -482,7 +483,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_set_pipeline(struct zcb_torrent_wire
 // Bytes that wait elsewhere because of this connection (pieces to be written): added to what is unread when recv_plan decides.
 ZCB_API void zcb_torrent_wire_set_backlog(struct zcb_torrent_wire *wire, size_t bytes);
 
-// `n` of the peer's requests have been answered or refused (max_peer_requests).
+// `n` of the peer's requests have been answered, refused, or dropped at its CANCEL (max_peer_requests).
 ZCB_API void zcb_torrent_wire_served(struct zcb_torrent_wire *wire, uint32_t n);
 
 // The peer's handshake; NULL before it has come.
