@@ -16,7 +16,10 @@
 // first chunk, else O(log chunks). In steady state nothing is allocated: a few chunks live in the
 // struct itself, more in a ring that grows by doubling.
 //
-// Borrowed pointers (from peek and iov) stay valid until the next call that changes the chain.
+// Borrowed pointers (from peek, iov and a cursor's peek) stay valid until the next call that
+// changes the chain.
+//
+// Offsets count from the front. What goes beyond the end is -EAGAIN (peek: NULL), for 0 bytes too.
 //
 // A chain is a transparent struct to be embedded; it must not be copied or moved in memory (use
 // zcb_chain_move). Its first three members are read by the inline functions below and may be read
@@ -43,11 +46,12 @@ struct zcb_chain {
 
 // Every limit can be reached by what a peer sends, so each has a finite default; SIZE_MAX lifts it.
 struct zcb_chain_config {
-    size_t chunk_size; // what reserve acquires at a time. 0: 65536
+    size_t chunk_size; // what reserve acquires at a time: the size of a tier of the pool. 0: 65536
     // Pushed packets shorter than this are copied together instead of kept by reference, so that
-    // tiny packets do not pin a block each (counted as ZCB_COPY_APPEND; needs a pool). 0: never.
+    // tiny packets do not pin a block each (counted as ZCB_COPY_APPEND; needs a pool). What
+    // continues the last chunk is merged instead, and push_front never copies. 0: never.
     size_t copy_below;
-    size_t max_chunks; // 0: 1048576
+    size_t max_chunks; // at most 2^31, also where more is set. 0: 1048576
     size_t max_bytes;  // 0: 1 GiB
     size_t max_pinned; // see zcb_chain_pinned(). 0: 4 GiB
     void *reserved[4]; // NULL
@@ -56,7 +60,7 @@ struct zcb_chain_config {
 // Makes an empty chain in *chain. `pool` gives memory to reserve, append, take and gather; with
 // NULL these fail with -EINVAL where they would need it, and everything by reference works. The
 // pool must outlive the chain. Allocates nothing.
-// 0, -EINVAL (NULL chain, reserved fields).
+// 0, -EINVAL (NULL chain, reserved fields, copy_below without a pool).
 ZCB_API ZCB_MUST_CHECK int zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool,
                                           const struct zcb_chain_config *config);
 
@@ -78,16 +82,19 @@ ZCB_API size_t zcb_chain_chunks(const struct zcb_chain *chain);
 // blocks. O(1).
 ZCB_API size_t zcb_chain_pinned(const struct zcb_chain *chain);
 
-// Lets go of empty blocks kept for the next reserve, and of a ring that has become too large: for a
-// connection that is idle.
+// Lets go of blocks kept for the next reserve, and of a ring that has become too large: for a
+// connection that is idle. Ends a reservation. A ring that is still needed in part is replaced by a
+// smaller one, if that can be had. O(chunks). Cannot fail.
 ZCB_API void zcb_chain_trim(struct zcb_chain *chain);
 
 // ---- bytes in
 
 // Adds the packet at the back (front) and takes it: on success *packet is empty. An empty packet is
-// taken and adds nothing.
+// taken and adds nothing. One that continues the chunk there (same block, next byte) becomes part
+// of it. A slice of the chain itself may be pushed. Ends an uncommitted reservation. Amortised
+// O(1).
 // 0; -EINVAL (NULL); -ENOBUFS (max_chunks, max_bytes or max_pinned); -ENOMEM; with copy_below also
-// acquire's errors.
+// acquire's errors. On failure the packet is still the caller's.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_push(struct zcb_chain *chain, struct zcb_packet *packet);
 ZCB_API ZCB_MUST_CHECK int zcb_chain_push_front(struct zcb_chain *chain, struct zcb_packet *packet);
 
@@ -100,21 +107,24 @@ ZCB_API ZCB_MUST_CHECK int zcb_chain_append(struct zcb_chain *chain, const void 
 // used): give them to readv().
 // Returns how many were filled in. What is in use already comes first, then new blocks, up to
 // chunk_size bytes in all or `min` where that is more; with n == 1 a new block if the present one
-// has less than `min` left. Replaces an earlier reservation; push, append and a move end it. A
-// block that is drained and not shared is used from its start again. -EINVAL (n < 1, no pool);
-// -ENOBUFS (max_bytes, max_pinned, max_chunks); acquire's errors.
+// has less than `min` left. Blocks that are not filled are kept for the next time (see trim). Where
+// there is room for `min` but no more, it is less than chunk_size. Replaces an earlier reservation;
+// push, append, trim, a move (on both sides) and a split (of what goes to its target) end it; reads
+// and discard do not. A block that is drained and not shared is used from its start again.
+// Amortised O(1) per block.
+// -EINVAL (NULL, n < 1, no pool); -ENOBUFS (max_bytes, max_pinned, max_chunks); -ENOMEM; acquire's
+// errors. On failure an earlier reservation stays.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov,
                                              int n);
 
 // The first `len` bytes of the reservation are now written: they are part of the chain, and the
 // reservation ends. 0 is fine (nothing came, EAGAIN, EINTR).
-// 0; -ERANGE (more than was reserved): the reservation stays; -ENOMEM (the ring could not grow):
-// the reservation stays.
+// 0; -EINVAL (NULL); -ERANGE (more than was reserved): the reservation stays. Allocates nothing.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_commit(struct zcb_chain *chain, size_t len);
 
 // ---- bytes seen
 
-// For zcb_chain_peek and zcb_chain_discard; call those.
+// For zcb_chain_peek, zcb_chain_discard and zcb_chain_consume; call those.
 ZCB_API const uint8_t *zcb_chain_peek_slow(const struct zcb_chain *chain, size_t off, size_t len,
                                            void *scratch);
 ZCB_API int zcb_chain_discard_slow(struct zcb_chain *chain, size_t len);
@@ -177,21 +187,23 @@ ZCB_CHAIN_PEEK_INT(u64be, uint64_t, ZCB_BE64)
 ZCB_CHAIN_PEEK_INT(u64le, uint64_t, ZCB_LE64)
 
 // A variable-length integer at `off`: LEB128 (unsigned, as in protobuf and DWARF; at most 10 bytes)
-// or QUIC's (RFC 9000, section 16; 1, 2, 4 or 8 bytes). Returns the bytes it takes; -EAGAIN: it
-// goes on behind the last byte; -EBADMSG: LEB128 that does not fit 64 bits.
+// or QUIC's (RFC 9000, section 16; 1, 2, 4 or 8 bytes). Encodings that are longer than need be are
+// valid in both. Counts no copy.
+// Returns the bytes it takes; -EAGAIN: it goes on behind the last byte; -EBADMSG: LEB128 that does
+// not fit 64 bits, or has an eleventh byte; -EINVAL (NULL chain).
 ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_leb128(const struct zcb_chain *chain, size_t off,
                                                  uint64_t *out);
 ZCB_API ZCB_MUST_CHECK int zcb_chain_peek_quic(const struct zcb_chain *chain, size_t off,
                                                uint64_t *out);
 
 // Copies `len` bytes at `off` out, all or nothing (ZCB_COPY_COPY_TO).
-// 0; -EAGAIN: fewer are there; -EINVAL (NULL dst).
+// 0; -EAGAIN: fewer are there; -EINVAL (NULL chain; NULL dst with a length).
 ZCB_API ZCB_MUST_CHECK int zcb_chain_copy_to(const struct zcb_chain *chain, size_t off, void *dst,
                                              size_t len);
 
 // The first place from `off` on where `n` bytes equal `pattern` (one byte; CR LF), in *at as an
 // offset from the chain's front; across chunks too. Time linear in what is searched whatever the
-// pattern.
+// pattern, and no memory: the two-way algorithm.
 // 0; -EAGAIN: not there yet: search on from zcb_chain_len() - (n - 1) when more has come; -EINVAL
 // (n 0, NULL).
 ZCB_API ZCB_MUST_CHECK int zcb_chain_find(const struct zcb_chain *chain, size_t off,
@@ -226,9 +238,9 @@ zcb_chain_discard(struct zcb_chain *chain, size_t len)
 // 0; -EAGAIN; -EINVAL.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_consume(struct zcb_chain *chain, void *dst, size_t len);
 
-// Cuts the first `len` bytes off as a packet, the caller's. Inside one chunk the reference moves
-// and nothing is copied; bytes that cross chunks are copied into a buffer of the pool
-// (ZCB_COPY_TAKE).
+// Cuts the first `len` bytes off as a packet, the caller's. Inside one chunk nothing is copied: the
+// reference moves with the chunk's last bytes, and a part costs at most one more. Bytes that cross
+// chunks are copied into a buffer of the pool (ZCB_COPY_TAKE). 0 bytes give an empty packet.
 // 0; -EAGAIN; -EINVAL (crosses, and no pool); acquire's errors. On failure nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_take(struct zcb_chain *chain, size_t len,
                                           struct zcb_packet *out);
@@ -251,14 +263,16 @@ ZCB_API ZCB_MUST_CHECK int zcb_chain_split(struct zcb_chain *chain, size_t len,
                                            struct zcb_chain *front);
 
 // Moves everything in `src` to the back of `dst`; src is then empty and usable. O(1) into an empty
-// chain, else O(chunks of src).
+// chain, else O(chunks of src). Blocks that src holds to receive into stay with it.
 // 0; -EINVAL (the same chain); -ENOBUFS, -ENOMEM: nothing moved.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_move(struct zcb_chain *dst, struct zcb_chain *src);
 
 // ---- a reader that does not consume
 
-// Reads forward through a chain that does not change meanwhile; O(1) per step. Many may be on one
-// chain. After the chain was changed: init again. Reads count as ZCB_COPY_COPY_TO.
+// Reads forward through a chain that does not change meanwhile; O(1) per step, init and long skips
+// O(log chunks). Many may be on one chain, and a cursor is a value: copy it to come back to a
+// place. After the chain was changed: init again. read counts as ZCB_COPY_COPY_TO; an integer that
+// crosses chunks as ZCB_COPY_PEEK.
 struct zcb_cursor {
     const uint8_t *cur;
     const uint8_t *end;

@@ -6,11 +6,11 @@
 // begins but where it ends, in memory (`stop`) and in the stream (`end`, an offset that only grows,
 // modulo 2^64):
 //
-//     stream    ... |<- discarded ->|<- chunk 0 ->|<----- chunk 1 ----->|<- chunk 2 ->|
-//                                   ^ front       ^ entry 0: end        ^ entry 1: end ^ entry 2: end == back
+//     stream  ... |<- discarded ->|<- chunk 0 ->|<--- chunk 1 --->|<- chunk 2 ->|
+//                                 ^ front       ^ end of 0        ^ end of 1    ^ end of 2, back
 //
 //     the byte at stream offset x of entry e lies at    e.stop - (e.end - x)
-//     front == back - len                               first chunk: cur == its byte at front, end == e.stop
+//     front == back - len; the first chunk's byte there is at cur, and end == e.stop
 //
 // So neither dropping bytes at the front nor putting them back, nor growing the last chunk, writes
 // to any other entry, and any offset is found by binary search. The first chunk is never empty: one
@@ -20,9 +20,9 @@
 // both for the last entry only:
 //     extra     merging a view brings a second reference to the same block. Instead of dropping it,
 //               the chain counts it here; take hands these out, and the rest goes in one piece.
-//     borrowed  bytes that were written into the tail block are held by the writer's own reference. It becomes
-//               the entry's when the block is full; when the chunk is drained it stays with the writer, which
-//               then finds the block unshared and starts again at its beginning.
+//     borrowed  bytes that were written into the tail block are held by the writer's own reference.
+//               It becomes the entry's when the block is full; when the chunk is drained it stays
+//               with the writer, which then finds the block unshared and begins at its start again.
 // zcb_chain_settle() ends both, before another entry becomes the last.
 //
 // Read zcb_chain_pop() and zcb_chain_add() first: all that moves chunks is made of them.
@@ -73,7 +73,7 @@ struct ZCB_MAY_ALIAS zcb_chain_state {
     size_t max_pinned;
     size_t copy_below;
     size_t spare_bytes;     // sizes of the spares
-    struct zcb_block *tail; // what is written into, or NULL; has a reference of its own unless borrowed
+    struct zcb_block *tail; // what is written into, or NULL; with a reference unless borrowed
     size_t reserved;        // bytes that may be committed
     uint32_t max_chunks;
     uint32_t spares;
@@ -89,9 +89,22 @@ struct ZCB_MAY_ALIAS zcb_chain_state {
 };
 
 _Static_assert(sizeof(struct zcb_chain_state) <= sizeof(struct zcb_chain), "frozen ABI");
-_Static_assert(offsetof(struct zcb_chain_state, cur) == offsetof(struct zcb_chain, cur), "frozen ABI");
-_Static_assert(offsetof(struct zcb_chain_state, end) == offsetof(struct zcb_chain, end), "frozen ABI");
-_Static_assert(offsetof(struct zcb_chain_state, len) == offsetof(struct zcb_chain, len), "frozen ABI");
+_Static_assert(offsetof(struct zcb_chain_state, cur) == offsetof(struct zcb_chain, cur),
+               "frozen ABI");
+_Static_assert(offsetof(struct zcb_chain_state, end) == offsetof(struct zcb_chain, end),
+               "frozen ABI");
+_Static_assert(offsetof(struct zcb_chain_state, len) == offsetof(struct zcb_chain, len),
+               "frozen ABI");
+
+static inline void
+zcb_prefetch(const void *at)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(at);
+#else
+    (void)at;
+#endif
+}
 
 static inline struct zcb_chain_state *
 zcb_chain_state(struct zcb_chain *chain)
@@ -216,7 +229,8 @@ zcb_chain_may_pin(const struct zcb_chain_state *s, size_t runs, const struct zcb
 
 // Whether bytes at `data` in `owner` would be the continuation of the last chunk.
 static inline bool
-zcb_chain_continues(const struct zcb_chain_state *s, const uint8_t *data, const struct zcb_block *owner)
+zcb_chain_continues(const struct zcb_chain_state *s, const uint8_t *data,
+                    const struct zcb_block *owner)
 {
     const struct zcb_entry *last;
 
@@ -231,13 +245,15 @@ static inline void
 zcb_chain_extend(struct zcb_chain_state *s, size_t len)
 {
     struct zcb_entry *last = zcb_entry_last(s);
+    const uint8_t *stop = last->stop + len;
+    uint64_t back = s->back + len;
 
-    last->stop += len;
-    last->end += len;
-    s->back += len;
+    last->stop = stop;
+    last->end = back;
+    s->back = back;
     s->len += len;
     if (s->count == 1)
-        s->end = last->stop;
+        s->end = stop;
 }
 
 // Another chunk at the back, which is not the continuation of the last one. The ring has room, and
@@ -245,46 +261,46 @@ zcb_chain_extend(struct zcb_chain_state *s, size_t len)
 static inline void
 zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct zcb_block *owner)
 {
-    struct zcb_entry *entry = zcb_entry(s, s->count);
+    uint32_t count = s->count;
+    struct zcb_entry *entry = zcb_entry(s, count);
+    const uint8_t *stop = data + len;
+    uint64_t back = s->back + len;
 
-    s->back += len;
-    entry->stop = data + len;
-    entry->owner = owner;
-    entry->end = s->back;
-    if (s->count == 0) {
+    if (count == 0) {
         s->cur = data;
-        s->end = entry->stop;
+        s->end = stop;
         s->runs = zcb_block_bytes(owner);
-    } else if (zcb_entry_last(s)->owner != owner) {
+    } else if (zcb_entry(s, count - 1)->owner != owner) {
         s->runs += zcb_block_bytes(owner);
     }
-    s->count++;
+    entry->stop = stop;
+    entry->owner = owner;
+    entry->end = back;
+    s->back = back;
+    s->count = count + 1;
     s->len += len;
 }
 
 // Takes the first chunk out, with all that is left of it. Returns how many references to *owner are
 // now the caller's, to drop or to hand on: 0 where the chunk was held by the writer's.
 static inline uint32_t
-zcb_chain_pop(struct zcb_chain_state *s, struct zcb_block **owner)
+zcb_chain_pop(struct zcb_chain_state *s, struct zcb_block **block)
 {
-    const struct zcb_entry *first = &s->ring[s->head];
-    uint32_t refs = 1;
+    const struct zcb_entry *first = &s->ring[s->head], *next;
+    uint32_t head = (s->head + 1) & s->mask, count = s->count - 1, refs = 1;
+    struct zcb_block *owner = first->owner;
 
-    *owner = first->owner;
+    *block = owner;
     s->len -= (size_t)(s->end - s->cur);
-    s->head = (s->head + 1) & s->mask;
-    s->count--;
-    if (ZCB_LIKELY(s->count != 0)) {
-        const struct zcb_entry *next = &s->ring[s->head];
-
+    s->head = head;
+    s->count = count;
+    if (ZCB_LIKELY(count != 0)) {
+        next = &s->ring[head];
         s->cur = next->stop - (size_t)(next->end - first->end);
         s->end = next->stop;
-        if (next->owner != *owner) {
-            s->runs -= zcb_block_bytes(*owner);
-#if defined(__GNUC__)
-            // Its count is needed when this chunk is drained: a miss less then.
-            __builtin_prefetch(next->owner, 1);
-#endif
+        if (next->owner != owner) {
+            s->runs -= zcb_block_bytes(owner);
+            zcb_prefetch(next->owner); // its count is needed when this chunk is drained
         }
     } else {
         s->cur = s->end = zcb_chain_nothing;
@@ -295,6 +311,20 @@ zcb_chain_pop(struct zcb_chain_state *s, struct zcb_block **owner)
         s->borrowed = false;
     }
     return refs;
+}
+
+// The chunk behind this one will be read next; the processor's own prefetching begins anew with
+// each.
+static inline void
+zcb_chain_prefetch_next(const struct zcb_chain_state *s, uint32_t number)
+{
+    if (number + 1 < s->count) {
+        const struct zcb_entry *entry = zcb_entry(s, number), *next = zcb_entry(s, number + 1);
+        const uint8_t *data = next->stop - (size_t)(next->end - entry->end);
+
+        zcb_prefetch(data);
+        zcb_prefetch(data + 64);
+    }
 }
 
 // One more reference to the block of the first chunk, for the caller.

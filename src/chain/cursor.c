@@ -37,7 +37,8 @@ zcb_cursor_init(struct zcb_cursor *cursor, const struct zcb_chain *chain, size_t
         return -EINVAL;
     if (off > chain->len)
         return -EAGAIN;
-    *cursor = (struct zcb_cursor){.cur = chain->cur, .end = chain->end, .left = chain->len, .chain = chain};
+    *cursor = (struct zcb_cursor){
+        .cur = chain->cur, .end = chain->end, .left = chain->len, .chain = chain};
     return zcb_cursor_skip(cursor, off);
 }
 

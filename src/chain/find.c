@@ -53,7 +53,8 @@ byte_at(struct text *text, size_t off)
     return text->data[off - text->start];
 }
 
-// The first `byte` at `off` or behind it, before `end`; `end` where there is none.
+// The first `byte` at `off` or behind it, before `end`; `end` where there is none, also when `off`
+// lies beyond it.
 static size_t
 next_byte(struct text *text, size_t off, size_t end, uint8_t byte)
 {
@@ -121,45 +122,38 @@ cut(const uint8_t *pattern, size_t n, size_t *period)
 static int
 search(struct text *text, size_t off, const uint8_t *pattern, size_t n, size_t *at)
 {
-    size_t end = text->s->len, period, known = 0;
-    size_t middle = cut(pattern, n, &period);
-    // Whether the period of the right part is the whole pattern's: only then is what a shift leaves
-    // matched known.
-    bool periodic = period + middle <= n && memcmp(pattern, pattern + period, middle) == 0;
+    size_t period, middle = cut(pattern, n, &period);
+    size_t limit = text->s->len - (n - 1) + middle; // no right part begins here or beyond
 
-    if (!periodic)
+    // The period of the right part may be the whole pattern's; if not, a mismatch on the left allows
+    // a larger shift.
+    if (period + middle > n || memcmp(pattern, pattern + period, middle) != 0)
         period = (middle > n - middle ? middle : n - middle) + 1;
-    while (n <= end - off) {
-        size_t i = middle > known ? middle : known;
+    // The published method also remembers what a shift by the period leaves matched, which matters
+    // to those who look for all places. Here it would save one comparison of the pattern at most:
+    // after such a shift the left part lies in what has just matched, so the pattern is found, or
+    // the right part differs near its end.
+    for (;;) {
+        size_t right = next_byte(text, off + middle, limit, pattern[middle]), i = middle;
 
-        if (known == 0) {
-            size_t limit = end - (n - 1) + middle;
-            size_t found = next_byte(text, off + middle, limit, pattern[middle]);
-
-            if (found == limit)
-                return -EAGAIN;
-            off = found - middle;
-        }
+        if (right == limit)
+            return -EAGAIN;
+        off = right - middle;
         while (i < n && pattern[i] == byte_at(text, off + i))
             i++;
         if (i < n) {
             off += i - middle + 1;
-            known = 0;
             continue;
         }
         i = middle;
-        while (i > known && pattern[i - 1] == byte_at(text, off + i - 1))
+        while (i > 0 && pattern[i - 1] == byte_at(text, off + i - 1))
             i--;
-        if (i <= known) {
+        if (i == 0) {
             *at = off;
             return 0;
         }
-        if (period > end - off)
-            break;
         off += period;
-        known = periodic ? n - period : 0;
     }
-    return -EAGAIN;
 }
 
 int

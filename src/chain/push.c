@@ -109,7 +109,8 @@ zcb_chain_push_front(struct zcb_chain *chain, struct zcb_packet *packet)
     if (packet->len > s->max_bytes - s->len)
         return -ENOBUFS;
     last = s->count != 0 ? zcb_entry_last(s)->owner : packet->owner;
-    if (s->count != 0 && s->ring[s->head].owner == packet->owner && packet->data + packet->len == s->cur) {
+    if (s->count != 0 && s->ring[s->head].owner == packet->owner &&
+        packet->data + packet->len == s->cur) {
         s->cur = packet->data;
         s->len += packet->len;
         if (s->count == 1)

@@ -44,7 +44,8 @@ zcb_chain_copy_to(const struct zcb_chain *chain, size_t off, void *dst, size_t l
     if (!has(zcb_chain_view(chain), off, len))
         return -EAGAIN;
     if (len != 0) {
-        if (off <= (size_t)(chain->end - chain->cur) && len <= (size_t)(chain->end - chain->cur) - off)
+        if (off <= (size_t)(chain->end - chain->cur) &&
+            len <= (size_t)(chain->end - chain->cur) - off)
             memcpy(dst, chain->cur + off, len);
         else
             zcb_chain_read(zcb_chain_view(chain), off, dst, len);

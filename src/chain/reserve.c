@@ -3,8 +3,8 @@
 // Memory to write into: the tail block, of which the chain is the writer, and spares that follow
 // it.
 //
-//     tail block    | in the chain, taken, or sliced | room ......... |      spares | ...... | | ...... |
-//                   ^ room_start                     ^ room           ^ room_end
+//     tail block   | in the chain, taken, or sliced | room ......... |     spares  | .... | | .... |
+//                  ^ room_start                     ^ room           ^ room_end
 //
 // The chain never writes below `room`: those bytes may be seen by others. It starts again at
 // room_start when its own is the only reference left.
@@ -128,7 +128,8 @@ acquire(struct zcb_chain_state *s, struct plan *plan, size_t len, bool needed)
 // Adds blocks to the plan until there is room for `target` bytes, or for `min` where no more is to
 // be had easily.
 static int
-find_blocks(struct zcb_chain_state *s, struct plan *plan, size_t min, size_t target, int n, size_t chunks)
+find_blocks(struct zcb_chain_state *s, struct plan *plan, size_t min, size_t target, int n,
+            size_t chunks)
 {
     int result;
 
@@ -234,6 +235,22 @@ zcb_chain_make_room(struct zcb_chain_state *s, size_t min, size_t target, int n)
     return plan.blocks;
 }
 
+// The two cases that a receiver meets nearly always: the tail block will do, or it and the first
+// spare, and neither the limit on chunks nor the ring's end is near. Returns how many blocks, or 0.
+static int
+reserve_at_hand(const struct zcb_chain_state *s, size_t min, size_t target, int n)
+{
+    size_t room = (size_t)(s->room_end - s->room);
+
+    if (s->tail == NULL || s->count + 2 > s->mask || s->max_chunks - s->count < 2 || can_rewind(s))
+        return 0;
+    if (room >= target || (n == 1 && room >= min))
+        return 1;
+    if (n > 1 && s->spares != 0 && room_of(s->spare[0]) >= target - room)
+        return 2;
+    return 0;
+}
+
 int
 zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov, int n)
 {
@@ -254,9 +271,12 @@ zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov, int n)
     if (target > budget)
         target = budget;
 
-    blocks = zcb_chain_make_room(s, min, target, n);
-    if (blocks < 0)
-        return blocks;
+    blocks = reserve_at_hand(s, min, target, n);
+    if (blocks == 0) {
+        blocks = zcb_chain_make_room(s, min, target, n);
+        if (blocks < 0)
+            return blocks;
+    }
     left = target;
     for (int i = 0; i < blocks && left != 0; i++) {
         const struct zcb_block *block = i == 0 ? s->tail : s->spare[i - 1];

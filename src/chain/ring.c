@@ -18,7 +18,8 @@ or_default(size_t value, size_t otherwise)
 }
 
 int
-zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool, const struct zcb_chain_config *config)
+zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool,
+               const struct zcb_chain_config *config)
 {
     static const struct zcb_chain_config none;
     struct zcb_chain_state *s = zcb_chain_state(chain);
@@ -38,8 +39,8 @@ zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool, const struct zcb_
     s->chunk_size = or_default(config->chunk_size, 65536);
     s->copy_below = config->copy_below;
     s->max_bytes = or_default(config->max_bytes, MAX_BYTES);
-    s->max_pinned = or_default(config->max_pinned,
-                               SIZE_MAX / 4 > MAX_BYTES ? 4 * MAX_BYTES : SIZE_MAX);
+    s->max_pinned =
+        or_default(config->max_pinned, SIZE_MAX / 4 > MAX_BYTES ? 4 * MAX_BYTES : SIZE_MAX);
     max_chunks = or_default(config->max_chunks, 1048576);
     s->max_chunks = max_chunks < ZCB_CHAIN_CHUNKS_MAX ? (uint32_t)max_chunks : ZCB_CHAIN_CHUNKS_MAX;
     zcb_ring_reset(s);
@@ -183,6 +184,8 @@ zcb_chain_read(const struct zcb_chain_state *s, size_t off, uint8_t *dst, size_t
         size_t here = zcb_entry_end(s, number) - off;
         size_t part = here < len ? here : len;
 
+        if (part < len)
+            zcb_chain_prefetch_next(s, number);
         memcpy(dst, entry->stop - here, part);
         dst += part;
         off += part;

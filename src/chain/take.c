@@ -14,20 +14,26 @@ first_len(const struct zcb_chain_state *s)
     return (size_t)(s->end - s->cur);
 }
 
-// Drops `len` bytes, which are there.
+// Drops what is left of the first chunk.
 static void
+drop_chunk(struct zcb_chain_state *s)
+{
+    struct zcb_block *owner;
+    uint32_t refs = zcb_chain_pop(s, &owner);
+
+    if (ZCB_LIKELY(refs == 1))
+        zcb_block_drop(owner);
+    else if (refs != 0)
+        zcb_block_drop_n(owner, refs);
+}
+
+// Drops `len` bytes, which are there.
+static inline void
 drop_front(struct zcb_chain_state *s, size_t len)
 {
     while (len >= first_len(s) && s->count != 0) {
-        struct zcb_block *owner;
-        uint32_t refs;
-
         len -= first_len(s);
-        refs = zcb_chain_pop(s, &owner);
-        if (ZCB_LIKELY(refs == 1))
-            zcb_block_drop(owner);
-        else if (refs != 0)
-            zcb_block_drop_n(owner, refs);
+        drop_chunk(s);
     }
     s->cur += len;
     s->len -= len;
@@ -48,15 +54,29 @@ int
 zcb_chain_consume_slow(struct zcb_chain *chain, void *dst, size_t len)
 {
     struct zcb_chain_state *s = zcb_chain_state(chain);
+    uint8_t *at = dst;
 
     if (dst == NULL && len != 0)
         return -EINVAL;
     if (len > s->len)
         return -EAGAIN;
+    if (len == 0)
+        return 0;
+    zcb_count_copy(ZCB_COPY_CONSUME, len);
+    while (len != 0 && len >= first_len(s)) {
+        size_t here = first_len(s);
+
+        if (len > here)
+            zcb_chain_prefetch_next(s, 0);
+        memcpy(at, s->cur, here);
+        at += here;
+        len -= here;
+        drop_chunk(s);
+    }
     if (len != 0) {
-        zcb_chain_read(s, 0, dst, len);
-        zcb_count_copy(ZCB_COPY_CONSUME, len);
-        drop_front(s, len);
+        memcpy(at, s->cur, len);
+        s->cur += len;
+        s->len -= len;
     }
     return 0;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Random operations on a few chains, each beside a plain array of bytes. After each operation the chain's inside is
-// sound, its bytes are the array's, every block has exactly as many references as there are holders, and exactly
-// the bytes were copied that the operation says. A source, and malloc, fail now and then: then nothing has changed.
+// Random operations on a few chains, each beside a plain array of bytes. After each operation the
+// chain's inside is sound, its bytes are the array's, every block has exactly as many references as
+// there are holders, and exactly the bytes were copied that the operation says. A source, and
+// malloc, fail now and then: then nothing has changed.
 
 #include "support/chain_tools.h"
 
@@ -30,7 +31,7 @@ struct world {
     size_t copy_below[CHAINS];
     bool limited[CHAINS]; // whether a limit can be met
     struct held held[HELD];
-    bool armed;           // an allocation may fail in this operation
+    bool armed; // an allocation may fail in this operation
     unsigned alphabet;
 };
 
@@ -131,7 +132,8 @@ random_packet(struct world *w)
         if (held->expected == NULL)
             return zcb_packet_static(NULL, 0);
         off = below(w, held->packet.len);
-        assert_int_equal(zcb_packet_slice(&held->packet, off, below(w, held->packet.len - off + 1), &part), 0);
+        assert_int_equal(
+            zcb_packet_slice(&held->packet, off, below(w, held->packet.len - off + 1), &part), 0);
         return part;
     }
     default:
@@ -464,7 +466,8 @@ try_find(struct world *w, int c)
 {
     const struct zcb_chain *chain = &w->chain[c];
     const struct bytes *model = &w->model[c];
-    size_t off = below(w, model->len + 2), n = 1 + below(w, below(w, 2) ? 4 : 40), at = 12345, expected = off;
+    size_t off = below(w, model->len + 2), n = 1 + below(w, below(w, 2) ? 4 : 40), at = 12345,
+           expected = off;
     uint8_t pattern[64];
     int result;
 
@@ -472,8 +475,10 @@ try_find(struct world *w, int c)
         pattern[i] = random_byte(w);
     if (below(w, 2) && model->len >= n) // one that is there
         memcpy(pattern, model->at + below(w, model->len - n + 1), n);
-    result = n == 1 ? zcb_chain_find_byte(chain, off, pattern[0], &at) : zcb_chain_find(chain, off, pattern, n, &at);
-    while (expected <= model->len && n <= model->len - expected && memcmp(model->at + expected, pattern, n) != 0)
+    result = n == 1 ? zcb_chain_find_byte(chain, off, pattern[0], &at)
+                    : zcb_chain_find(chain, off, pattern, n, &at);
+    while (expected <= model->len && n <= model->len - expected &&
+           memcmp(model->at + expected, pattern, n) != 0)
         expected++;
     if (expected > model->len || n > model->len - expected) {
         assert_int_equal(result, -EAGAIN);
@@ -533,7 +538,8 @@ try_cursor(struct world *w, int c)
                 assert_true(u64 == little_endian(model->at + off, 8));
             break;
         case 4:
-            assert_int_equal(zcb_chain_peek_leb128(chain, off, &u64), result = zcb_cursor_leb128(&cursor, &u64));
+            assert_int_equal(zcb_chain_peek_leb128(chain, off, &u64),
+                             result = zcb_cursor_leb128(&cursor, &u64));
             if (result < 0)
                 continue;
             len = (size_t)result;
@@ -557,7 +563,9 @@ try_discard(struct world *w, int c)
 {
     struct zcb_chain *chain = &w->chain[c];
     struct bytes *model = &w->model[c];
-    size_t len = below(w, 3) == 0 ? model->len : below(w, 2) ? (size_t)(chain->end - chain->cur) : some_len(w);
+    size_t len = below(w, 3) == 0 ? model->len
+                 : below(w, 2)    ? (size_t)(chain->end - chain->cur)
+                                  : some_len(w);
     struct zcb_copies before = copies_now();
     uint8_t *bytes;
 
@@ -586,7 +594,8 @@ try_cut(struct world *w, int c)
     struct zcb_chain *chain = &w->chain[c];
     struct bytes *model = &w->model[c];
     size_t first = (size_t)(chain->end - chain->cur), len = below(w, 2) ? first : some_len(w);
-    size_t off = below(w, model->len + 1), chunks = zcb_chain_chunks(chain), pinned = zcb_chain_pinned(chain);
+    size_t off = below(w, model->len + 1), chunks = zcb_chain_chunks(chain),
+           pinned = zcb_chain_pinned(chain);
     struct zcb_copies before = copies_now();
     struct zcb_packet packet = {0};
     bool contiguous;
@@ -598,7 +607,8 @@ try_cut(struct world *w, int c)
             assert_int_equal(result, -EAGAIN);
         } else if (result == 0) {
             assert_int_equal(packet.len, len);
-            assert_memory_equal(packet.data != NULL ? packet.data : (const uint8_t *)"", model->at, len);
+            assert_memory_equal(packet.data != NULL ? packet.data : (const uint8_t *)"", model->at,
+                                len);
             assert_true(only_copied(&before, ZCB_COPY_TAKE, len > first ? len : 0));
             model_drop(model, len);
             hold(w, packet);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Every allocation that a chain causes, of its own and of its pool's, fails once: the call says so, nothing has
-// changed, and the same call then succeeds.
+// Every allocation that a chain causes, of its own and of its pool's, fails once: the call says so,
+// nothing has changed, and the same call then succeeds.
 
 #include "support/chain_tools.h"
 
@@ -35,8 +35,12 @@ prepare(struct scene *scene)
     zcb_failing_source_init(&scene->source);
     config.source = &scene->source.source;
     assert_int_equal(zcb_pool_create(&config, &scene->pool), 0);
-    assert_int_equal(zcb_chain_init(&scene->chain, scene->pool, &(struct zcb_chain_config){.chunk_size = 1024}), 0);
-    assert_int_equal(zcb_chain_init(&scene->other, scene->pool, &(struct zcb_chain_config){.chunk_size = 1024}), 0);
+    assert_int_equal(
+        zcb_chain_init(&scene->chain, scene->pool, &(struct zcb_chain_config){.chunk_size = 1024}),
+        0);
+    assert_int_equal(
+        zcb_chain_init(&scene->other, scene->pool, &(struct zcb_chain_config){.chunk_size = 1024}),
+        0);
     for (size_t i = 0; i < 8; i++)
         push_lone(&scene->chain, bytes + 100 * i, 100);
     for (size_t i = 0; i < 4; i++)

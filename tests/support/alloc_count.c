@@ -69,7 +69,8 @@ made(void *ptr)
     return ptr;
 }
 
-// The names are the linker's: a call of malloc arrives at __wrap_malloc, and __real_malloc is the allocator's.
+// The names are the linker's: a call of malloc arrives at __wrap_malloc, and __real_malloc is the
+// allocator's.
 void *__real_malloc(size_t len);
 void *__real_calloc(size_t n, size_t len);
 void *__real_realloc(void *ptr, size_t len);

@@ -20,7 +20,8 @@ chain_tools_free(void *ctx, void *data, size_t len)
     free(data);
 }
 
-// A packet of a copy in a block of its own, with a byte on each side, so that it is next to nothing.
+// A packet of a copy in a block of its own, with a byte on each side, so that it is next to
+// nothing.
 static inline struct zcb_packet
 lone_packet(const void *bytes, size_t len)
 {
@@ -92,8 +93,8 @@ chain_fault(const struct zcb_chain *chain)
 
     if (((size_t)s->mask + 1) < s->count || (s->mask & (s->mask + 1)) != 0 || s->head > s->mask)
         return "the ring's numbers";
-    if (s->count == 0 && (s->cur != zcb_chain_nothing || s->end != s->cur || s->len != 0 || s->runs != 0 ||
-                          s->extra != 0 || s->borrowed))
+    if (s->count == 0 && (s->cur != zcb_chain_nothing || s->end != s->cur || s->len != 0 ||
+                          s->runs != 0 || s->extra != 0 || s->borrowed))
         return "empty, with something in it";
     for (uint32_t i = 0; i < s->count; i++) {
         const struct zcb_entry *entry = zcb_entry(s, i);
@@ -138,7 +139,8 @@ chain_fault(const struct zcb_chain *chain)
         return "spares";
     if (s->reserved > room)
         return "reserved more than there is";
-    if (s->count > s->max_chunks || s->len > s->max_bytes || zcb_chain_pinned(chain) > s->max_pinned)
+    if (s->count > s->max_chunks || s->len > s->max_bytes ||
+        zcb_chain_pinned(chain) > s->max_pinned)
         return "above a limit";
     return NULL;
 }

@@ -61,7 +61,7 @@ failing_alloc(void *ctx, size_t len, size_t align)
     if (base == NULL)
         return NULL;
     note = (struct note *)(void *)(base + front - sizeof(*note));
-    *note = (struct note){ .magic = OURS, .len = len, .align = align, .from = failing };
+    *note = (struct note){.magic = OURS, .len = len, .align = align, .from = failing};
 
     __atomic_add_fetch(&failing->live, 1, __ATOMIC_SEQ_CST);
     bytes = __atomic_add_fetch(&failing->live_bytes, len, __ATOMIC_SEQ_CST);
@@ -145,15 +145,16 @@ void
 zcb_failing_source_init(struct zcb_failing_source *failing)
 {
     *failing = (struct zcb_failing_source){
-        .source = {
-            .ctx = failing,
-            .alloc = failing_alloc,
-            .free = failing_free,
-            .purge = failing_purge,
-            .attach = failing_attach,
-            .detach = failing_detach,
-            .close = failing_close,
-        },
+        .source =
+            {
+                .ctx = failing,
+                .alloc = failing_alloc,
+                .free = failing_free,
+                .purge = failing_purge,
+                .attach = failing_attach,
+                .detach = failing_detach,
+                .close = failing_close,
+            },
     };
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A source of memory over libc for tests: fails the n-th alloc, once or for ever, counts what is out, and
-// aborts with a message when something is given back that it did not give, or with another length or
-// alignment. Give &failing.source to a pool or to zcb_buf_alloc().
+// A source of memory over libc for tests: fails the n-th alloc, once or for ever, counts what is
+// out, and aborts with a message when something is given back that it did not give, or with another
+// length or alignment. Give &failing.source to a pool or to zcb_buf_alloc().
 //
 // Threads: any, but for init and fail.
 #ifndef ZCB_TESTS_FAILING_SOURCE_H
@@ -21,9 +21,9 @@ struct zcb_failing_source {
     uint64_t live;            // allocations out
     uint64_t live_bytes;
     uint64_t peak_bytes;
-    uint64_t attached;        // attached and not detached
-    uint64_t purged;          // calls of purge
-    uint64_t closed;          // calls of close
+    uint64_t attached; // attached and not detached
+    uint64_t purged;   // calls of purge
+    uint64_t closed;   // calls of close
     uint64_t fail_from;
     bool fail_for_ever;
 };

@@ -22,7 +22,8 @@ fill_pattern(uint8_t *at, size_t len)
         at[i] = pattern_byte(i);
 }
 
-// An empty chain. A declaration and a statement: the last of a function's declarations, or among statements.
+// An empty chain. A declaration and a statement: the last of a function's declarations, or among
+// statements.
 #define CHAIN(name)                                                                                \
     struct zcb_chain name;                                                                         \
     assert_int_equal(zcb_chain_init(&name, pool, NULL), 0)
@@ -94,15 +95,16 @@ integers_are_peeked_in_one_chunk_at_an_offset_and_across_boundaries(void **state
 {
     static const struct {
         uint32_t value;
-        size_t off;   // bytes in front
-        size_t each;  // size of the chunks
+        size_t off;  // bytes in front
+        size_t each; // size of the chunks
     } cases[] = {
-        {0x01020304, 0, 16}, {0x01020304, 3, 16},      // in one chunk; at an offset
-        {0x01020304, 0, 2},  {0x01020304, 3, 5},       // across a boundary
-        {0x01020304, 0, 1},  {0x01020304, 5, 1},       // across many
-        {0, 0, 16},          {0, 1, 2},                // 0
-        {0xffffffff, 0, 16}, {0xffffffff, 2, 3},       // the greatest
-        {0x80000000, 0, 16}, {0x80000000, 0, 1}, {0x80000000, 1, 2}, // the top bit, in one and split
+        {0x01020304, 0, 16}, {0x01020304, 3, 16}, // in one chunk; at an offset
+        {0x01020304, 0, 2},  {0x01020304, 3, 5},  // across a boundary
+        {0x01020304, 0, 1},  {0x01020304, 5, 1},  // across many
+        {0, 0, 16},          {0, 1, 2},           // 0
+        {0xffffffff, 0, 16}, {0xffffffff, 2, 3},  // the greatest
+        {0x80000000, 0, 16}, {0x80000000, 0, 1},
+        {0x80000000, 1, 2}, // the top bit, in one and split
     };
 
     (void)state;
@@ -224,7 +226,8 @@ copy_to_of_more_than_there_is_writes_nothing(void **state)
 {
     static const struct {
         size_t off, len;
-    } cases[] = {{0, 11}, {10, 1}, {11, 0}, {5, 6}, {SIZE_MAX, 1}, {1, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}};
+    } cases[] = {
+        {0, 11}, {10, 1}, {11, 0}, {5, 6}, {SIZE_MAX, 1}, {1, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}};
     struct zcb_copies before;
     uint8_t got[16];
     CHAIN(chain);
@@ -253,8 +256,8 @@ discard_drops_whole_chunks_parts_and_what_crosses(void **state)
         const char *left;
         size_t chunks;
     } cases[] = {
-        {0, "abcdefghij", 3}, {1, "bcdefghij", 3}, {3, "defghij", 3}, {4, "efghij", 2}, {5, "fghij", 2},
-        {8, "ij", 1},         {9, "j", 1},         {10, "", 0},
+        {0, "abcdefghij", 3}, {1, "bcdefghij", 3}, {3, "defghij", 3}, {4, "efghij", 2},
+        {5, "fghij", 2},      {8, "ij", 1},        {9, "j", 1},       {10, "", 0},
     };
 
     (void)state;
@@ -379,7 +382,8 @@ two_messages_of_16_kib_that_straddle_packets_come_out_whole(void **state)
 
         push_lone(&chain, wire + at, len);
         at += len;
-        while (zcb_chain_peek_u32be(&chain, 0, &size) == 0 && zcb_chain_len(&chain) >= 4 + (size_t)size) {
+        while (zcb_chain_peek_u32be(&chain, 0, &size) == 0 &&
+               zcb_chain_len(&chain) >= 4 + (size_t)size) {
             assert_int_equal(size, BODY);
             assert_int_equal(zcb_chain_discard(&chain, 4), 0);
             assert_int_equal(zcb_chain_consume(&chain, body, size), 0);
@@ -421,7 +425,8 @@ messages_that_come_interleaved_with_reads_keep_their_bounds(void **state)
     zcb_chain_finish(&chain);
 }
 
-// A message with a header, a length, a delimiter, a varint: every way of looking at it gives the same, wherever it is cut.
+// A message with a header, a length, a delimiter, a varint: every way of looking at it gives the
+// same, wherever it is cut.
 static void
 look_at_it_all(struct zcb_chain *chain, const uint8_t *message, size_t len)
 {
@@ -490,8 +495,8 @@ look_at_it_all(struct zcb_chain *chain, const uint8_t *message, size_t len)
     assert_chain_sound(chain);
 }
 
-static const uint8_t message[] = {1,    2,    3,    4,    5,    6,    0xe5, 0x8e, 0x26,
-                                  0x9d, 0x7f, 0x3e, 0x7d, 'a',  'b',  '\r', '\n', 'z'};
+static const uint8_t message[] = {1,    2,    3,    4,    5,   6,   0xe5, 0x8e, 0x26,
+                                  0x9d, 0x7f, 0x3e, 0x7d, 'a', 'b', '\r', '\n', 'z'};
 
 static void
 views_are_equal_wherever_a_message_is_cut_in_two_and_in_three(void **state)
@@ -640,7 +645,8 @@ main(void)
         cmocka_unit_test(two_messages_of_16_kib_that_straddle_packets_come_out_whole),
         cmocka_unit_test(messages_that_come_interleaved_with_reads_keep_their_bounds),
         cmocka_unit_test(views_are_equal_wherever_a_message_is_cut_in_two_and_in_three),
-        cmocka_unit_test(views_are_equal_when_every_byte_is_a_packet_and_when_they_are_pushed_to_the_front),
+        cmocka_unit_test(
+            views_are_equal_when_every_byte_is_a_packet_and_when_they_are_pushed_to_the_front),
         cmocka_unit_test(views_that_lie_side_by_side_become_one_chunk_again),
         cmocka_unit_test(static_memory_merges_as_well_and_pins_nothing),
         cmocka_unit_test(views_that_overlap_or_leave_a_gap_stay_apart),

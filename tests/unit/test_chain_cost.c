@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a chain costs: nothing is allocated in steady state, no entry is moved when chunks go, one reference count
-// is touched where one has to be. Counted, never timed.
+// What a chain costs: nothing is allocated in steady state, no entry is moved when chunks go, one
+// reference count is touched where one has to be. Counted, never timed.
 
 #include "support/chain_tools.h"
 
@@ -129,7 +129,8 @@ many_small_chunks_drain_without_any_being_moved(void **state)
     allocated = zcb_alloc_count();
     for (size_t i = 0; i < CHUNKS; i++) {
         // never side by side
-        struct zcb_packet packet = zcb_packet_static(bytes + i * (EACH + 1) % (sizeof(bytes) - EACH), EACH);
+        struct zcb_packet packet =
+            zcb_packet_static(bytes + i * (EACH + 1) % (sizeof(bytes) - EACH), EACH);
 
         assert_int_equal(zcb_chain_push(&chain, &packet), 0);
     }
@@ -195,7 +196,8 @@ count_of(const struct zcb_packet *packet)
     return packet->owner->count;
 }
 
-// Merging keeps the reference that comes with a view instead of dropping it: no atomic operation, push or take.
+// Merging keeps the reference that comes with a view instead of dropping it: no atomic operation,
+// push or take.
 static void
 merging_and_taking_touch_no_count(void **state)
 {

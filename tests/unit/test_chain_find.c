@@ -59,8 +59,9 @@ patterns_are_found_across_chunks_of_every_size(void **state)
             assert_int_equal(at, cases[i].at < 0 ? 777 : cases[i].at);
             if (n == 1) {
                 at = 777;
-                assert_int_equal(zcb_chain_find_byte(&chain, cases[i].off, (uint8_t)cases[i].pattern[0], &at),
-                                 cases[i].at < 0 ? -EAGAIN : 0);
+                assert_int_equal(
+                    zcb_chain_find_byte(&chain, cases[i].off, (uint8_t)cases[i].pattern[0], &at),
+                    cases[i].at < 0 ? -EAGAIN : 0);
                 assert_int_equal(at, cases[i].at < 0 ? 777 : cases[i].at);
             }
             zcb_chain_finish(&chain);
@@ -94,7 +95,8 @@ the_first_place_is_found_for_all_short_texts_of_two_letters(void **state)
                 expected = found != NULL ? (size_t)(found - text) : 777;
                 result = zcb_chain_find(bits % 2 ? &ones : &fives, 0, pattern, n, &at);
                 if (result != (found != NULL ? 0 : -EAGAIN) || at != expected)
-                    fail_msg("%s in %s: %d at %zu, expected %zu", pattern, text, result, at, expected);
+                    fail_msg("%s in %s: %d at %zu, expected %zu", pattern, text, result, at,
+                             expected);
             }
         }
         zcb_chain_finish(&ones);
@@ -102,7 +104,8 @@ the_first_place_is_found_for_all_short_texts_of_two_letters(void **state)
     }
 }
 
-// Comparing at every place would take 2^35 steps and more here: the test would run into its time limit.
+// Comparing at every place would take 2^35 steps and more here: the test would run into its time
+// limit.
 static void
 patterns_that_almost_match_everywhere_take_linear_time(void **state)
 {
@@ -206,11 +209,11 @@ leb128_is_read_up_to_64_bits_and_refused_beyond(void **state)
         {"\x7f", 1, 1, 127},
         {"\x80\x01", 2, 2, 128},
         {"\xe5\x8e\x26", 3, 3, 624485},
-        {"\x7f\xff", 2, 1, 127},                                    // what follows is not its
+        {"\x7f\xff", 2, 1, 127}, // what follows is not its
         {"\x80", 1, -EAGAIN, 0},
         {"\xff\xff\xff", 3, -EAGAIN, 0},
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9, -EAGAIN, 0},
-        {"\x80\x00", 2, 2, 0},                                      // longer than need be
+        {"\x80\x00", 2, 2, 0}, // longer than need be
         {"\x81\x80\x80\x00", 4, 4, 1},
         {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", 10, 10, 0},    // as long as can be
         {"\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 9, 9, MAX64 >> 1}, // 63 bits
@@ -218,7 +221,8 @@ leb128_is_read_up_to_64_bits_and_refused_beyond(void **state)
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, 10, MAX64},
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, -EBADMSG, 0}, // bit 64
         {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x7f", 10, -EBADMSG, 0},
-        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 10, -EBADMSG, 0}, // an eleventh byte, whatever it is
+        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 10, -EBADMSG,
+         0}, // an eleventh byte, whatever it is
         {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", 11, -EBADMSG, 0},
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12, -EBADMSG, 0},
     };
@@ -238,7 +242,8 @@ leb128_is_read_up_to_64_bits_and_refused_beyond(void **state)
             assert_true(value == (cases[i].result > 0 ? cases[i].value : 4711));
             assert_int_equal(zcb_cursor_init(&cursor, &chain, 1), 0);
             assert_int_equal(zcb_cursor_leb128(&cursor, &value), cases[i].result);
-            assert_int_equal(zcb_cursor_tell(&cursor), 1 + (cases[i].result > 0 ? cases[i].result : 0));
+            assert_int_equal(zcb_cursor_tell(&cursor),
+                             1 + (cases[i].result > 0 ? cases[i].result : 0));
             assert_true(nothing_copied(&before));
             assert_int_equal(zcb_chain_peek_leb128(&chain, 14, &value), -EAGAIN);
             zcb_chain_finish(&chain);

@@ -56,7 +56,8 @@ what_is_received_bit_by_bit_is_one_chunk_in_one_block(void **state)
     for (int i = 0; i < 10; i++)
         receive(&chain, 100, (uint8_t)(i * 100));
     assert_int_equal(zcb_chain_chunks(&chain), 1);
-    assert_int_equal(zcb_chain_pinned(&chain), 2048); // the block, and a spare: 24 bytes are less than chunk_size
+    assert_int_equal(zcb_chain_pinned(&chain),
+                     2048); // the block, and a spare: 24 bytes are less than chunk_size
     at = zcb_chain_peek(&chain, 0, 1000, NULL);
     assert_non_null(at);
     for (size_t i = 0; i < 1000; i++)
@@ -264,7 +265,8 @@ push_append_move_and_trim_end_a_reservation(void **state)
     assert_int_equal(buffers_out(), 0);
 }
 
-// The one thing a failed call could spoil without it being seen at once: where the reservation begins.
+// The one thing a failed call could spoil without it being seen at once: where the reservation
+// begins.
 static void
 a_reservation_outlives_calls_that_fail(void **state)
 {
@@ -308,7 +310,8 @@ a_refused_append_leaves_the_reservation_where_it_is(void **state)
     assert_int_equal(zcb_chain_reserve(&chain, 1, &iov, 1), 1);
     memcpy(iov.iov_base, "news", 4);
     zcb_packet_unref(&kept);
-    assert_int_equal(zcb_chain_append(&chain, bytes, sizeof(bytes)), -ENOBUFS); // needs a second block
+    assert_int_equal(zcb_chain_append(&chain, bytes, sizeof(bytes)),
+                     -ENOBUFS); // needs a second block
     assert_int_equal(zcb_chain_reserve(&chain, 2000, &iov, 1), -ENOBUFS);
     assert_int_equal(zcb_chain_commit(&chain, 4), 0);
     assert_true(chain_is(&chain, "news", 4));
@@ -411,7 +414,8 @@ packets_of_one_byte_cost_at_most_what_the_limits_say(void **state)
         assert_int_equal(zcb_chain_init(&chain, pool, &cases[i].config), 0);
         for (;;) {
             packet = lone_packet("x", 1);
-            result = pushed % 2 ? zcb_chain_push(&chain, &packet) : zcb_chain_push_front(&chain, &packet);
+            result = pushed % 2 ? zcb_chain_push(&chain, &packet)
+                                : zcb_chain_push_front(&chain, &packet);
             if (result < 0)
                 break;
             pushed++;
@@ -495,7 +499,8 @@ reserve_keeps_to_the_limits_on_chunks_and_on_memory(void **state)
     assert_int_equal(buffers_out(), 0);
     assert_int_equal(zcb_chain_reserve(&chain, 2048, iov, 8), 2);
     assert_int_equal(zcb_chain_commit(&chain, 2000), 0);
-    assert_int_equal(zcb_chain_reserve(&chain, 1, iov, 8), 1); // 48 bytes, where a chunk more would be too much
+    assert_int_equal(zcb_chain_reserve(&chain, 1, iov, 8),
+                     1); // 48 bytes, where a chunk more would be too much
     assert_int_equal(iov[0].iov_len, 48);
     assert_int_equal(zcb_chain_reserve(&chain, 49, iov, 8), -ENOBUFS);
     assert_chain_sound(&chain);
@@ -522,8 +527,8 @@ a_tier_larger_than_asked_for_counts_whole_against_the_limit(void **state)
 static void
 sums_that_wrap_are_refused_before_anything_happens(void **state)
 {
-    struct zcb_chain_config config = {.max_bytes = SIZE_MAX, .max_chunks = SIZE_MAX, .max_pinned = SIZE_MAX,
-                                      .chunk_size = 1024};
+    struct zcb_chain_config config = {
+        .max_bytes = SIZE_MAX, .max_chunks = SIZE_MAX, .max_pinned = SIZE_MAX, .chunk_size = 1024};
     struct zcb_packet huge = zcb_packet_static("x", SIZE_MAX);
     struct zcb_chain chain;
     struct iovec iov[16];
@@ -681,7 +686,8 @@ reading_from_a_socket_survives_eagain_and_short_reads(void **state)
         if (got < 0) {
             assert_int_equal(errno, EAGAIN);
             assert_int_equal(zcb_chain_commit(&chain, 0), 0);
-            sent += (size_t)write(fds[1], wire + sent, sizeof(wire) - sent < 333 ? sizeof(wire) - sent : 333);
+            sent += (size_t)write(fds[1], wire + sent,
+                                  sizeof(wire) - sent < 333 ? sizeof(wire) - sent : 333);
             continue;
         }
         assert_int_equal(zcb_chain_commit(&chain, (size_t)got), 0);

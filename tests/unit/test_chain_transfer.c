@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Bytes that leave a chain by reference: take, slice, gather, split, move, iov; and what memory a chain keeps alive.
+// Bytes that leave a chain by reference: take, slice, gather, split, move, iov; and what memory a
+// chain keeps alive.
 
 #include "support/chain_tools.h"
 
@@ -58,7 +59,8 @@ take_copies_only_what_crosses_blocks(void **state)
 {
     static const struct {
         size_t skip, len, copied;
-    } cases[] = {{0, 0, 0}, {0, 3, 0}, {0, 4, 0}, {0, 5, 5}, {2, 2, 0}, {2, 3, 3}, {4, 4, 0}, {0, 10, 10}, {9, 1, 0}};
+    } cases[] = {{0, 0, 0}, {0, 3, 0}, {0, 4, 0},   {0, 5, 5}, {2, 2, 0},
+                 {2, 3, 3}, {4, 4, 0}, {0, 10, 10}, {9, 1, 0}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -93,9 +95,21 @@ slice_shares_inside_a_chunk_and_says_where_bytes_cross(void **state)
         size_t off, len;
         int result;
     } cases[] = {
-        {0, 4, 0}, {1, 3, 0}, {4, 4, 0}, {8, 2, 0}, {9, 1, 0}, {0, 0, 0}, {10, 0, 0},
-        {3, 2, -EXDEV}, {0, 10, -EXDEV}, {7, 2, -EXDEV},
-        {10, 1, -EAGAIN}, {11, 0, -EAGAIN}, {0, 11, -EAGAIN}, {1, SIZE_MAX, -EAGAIN}, {SIZE_MAX, 1, -EAGAIN},
+        {0, 4, 0},
+        {1, 3, 0},
+        {4, 4, 0},
+        {8, 2, 0},
+        {9, 1, 0},
+        {0, 0, 0},
+        {10, 0, 0},
+        {3, 2, -EXDEV},
+        {0, 10, -EXDEV},
+        {7, 2, -EXDEV},
+        {10, 1, -EAGAIN},
+        {11, 0, -EAGAIN},
+        {0, 11, -EAGAIN},
+        {1, SIZE_MAX, -EAGAIN},
+        {SIZE_MAX, 1, -EAGAIN},
     };
 
     (void)state;
@@ -107,7 +121,8 @@ slice_shares_inside_a_chunk_and_says_where_bytes_cross(void **state)
         start(&chain);
         push_cut(&chain, (const uint8_t *)"abcdefghij", 10, 4);
         before = copies_now();
-        assert_int_equal(zcb_chain_slice(&chain, cases[i].off, cases[i].len, &packet), cases[i].result);
+        assert_int_equal(zcb_chain_slice(&chain, cases[i].off, cases[i].len, &packet),
+                         cases[i].result);
         assert_true(nothing_copied(&before));
         assert_true(chain_is(&chain, "abcdefghij", 10));
         if (cases[i].result == 0 && cases[i].len != 0) {
@@ -126,7 +141,8 @@ slice_shares_inside_a_chunk_and_says_where_bytes_cross(void **state)
         before = copies_now();
         assert_int_equal(zcb_chain_gather(&chain, cases[i].off, cases[i].len, &packet),
                          cases[i].result == -EXDEV ? 1 : cases[i].result);
-        assert_true(only_copied(&before, ZCB_COPY_GATHER, cases[i].result == -EXDEV ? cases[i].len : 0));
+        assert_true(
+            only_copied(&before, ZCB_COPY_GATHER, cases[i].result == -EXDEV ? cases[i].len : 0));
         if (cases[i].result != -EAGAIN && cases[i].len != 0)
             assert_memory_equal(packet.data, letters + cases[i].off, cases[i].len);
         assert_true(chain_is(&chain, "abcdefghij", 10));
@@ -296,7 +312,10 @@ the_targets_limits_hold_for_split_and_move(void **state)
         struct zcb_chain_config config;
         size_t most; // bytes that fit: of 10 chunks of 3 bytes, each in a block of 5
     } cases[] = {
-        {{.max_bytes = 20}, 20}, {{.max_chunks = 4}, 12}, {{.max_pinned = 26}, 15}, {{.max_chunks = 1}, 3},
+        {{.max_bytes = 20}, 20},
+        {{.max_chunks = 4}, 12},
+        {{.max_pinned = 26}, 15},
+        {{.max_chunks = 1}, 3},
         {{.max_bytes = 30, .max_chunks = 10, .max_pinned = 50}, 30},
     };
     uint8_t bytes[30];
@@ -357,7 +376,8 @@ pinned_counts_a_block_once_per_run_of_its_views(void **state)
             assert_int_equal(zcb_chain_push_front(&chain, &view), 0);
         else
             assert_int_equal(zcb_chain_push(&chain, &view), 0);
-        assert_int_equal(zcb_chain_pinned(&chain), expected[i][0] * a_size + expected[i][1] * b_size);
+        assert_int_equal(zcb_chain_pinned(&chain),
+                         expected[i][0] * a_size + expected[i][1] * b_size);
     }
     for (size_t i = 0; i < 7; i++) {
         assert_int_equal(zcb_chain_discard(&chain, 10), 0);
@@ -369,7 +389,8 @@ pinned_counts_a_block_once_per_run_of_its_views(void **state)
     assert_int_equal(buffers_out(), 0);
 }
 
-// Bytes that the writer's reference holds, and views put back in front of them that bring references of their own.
+// Bytes that the writer's reference holds, and views put back in front of them that bring
+// references of their own.
 static void
 what_was_taken_from_the_tail_block_may_be_put_back_in_front(void **state)
 {
@@ -536,7 +557,7 @@ a_cursor_reads_without_consuming_and_stays_when_there_is_too_little(void **state
     assert_int_equal(zcb_cursor_u32be(&cursor, &u32), 0);
     assert_int_equal(u32, 0x61626364);
     assert_true(nothing_copied(&before));
-    other = cursor; // a value: both go their way
+    other = cursor;                                       // a value: both go their way
     assert_int_equal(zcb_cursor_u16le(&cursor, &u16), 0); // across
     assert_int_equal(u16, 'f' << 8 | 'e');
     assert_true(only_copied(&before, ZCB_COPY_PEEK, 2));
