@@ -78,7 +78,7 @@ torrent_bit_set(uint8_t *bits, uint32_t piece)
 static inline void
 torrent_bit_clear(uint8_t *bits, uint32_t piece)
 {
-    bits[piece >> 3] &= (uint8_t)~(0x80 >> (piece & 7));
+    bits[piece >> 3] &= (uint8_t) ~(0x80 >> (piece & 7));
 }
 
 // ---- assembler
@@ -87,7 +87,8 @@ torrent_bit_clear(uint8_t *bits, uint32_t piece)
 struct torrent_block {
     uint64_t ticket;
     uint64_t asked_ms;
-    bool pinned; // a plan points to it: bytes may be on their way in, so it must not change hands
+    uint8_t moves; // times that it was taken from the peer that owed it
+    bool pinned;   // a plan points to it: bytes may be on their way in, so it must not change hands
 };
 
 // A piece under way. missing + reserved + received = its blocks.
@@ -97,9 +98,9 @@ struct torrent_slot {
     struct torrent_block *blocks;
     void *hash_state;
     size_t hashed;
-    uint64_t last_ms;    // a block came, or it was opened
+    uint64_t last_ms; // a block came, or it was opened
     uint32_t index;
-    uint32_t missing;    // blocks that nobody has been asked for
+    uint32_t missing; // blocks that nobody has been asked for
     uint32_t reserved;
     uint32_t next, prev; // in the list of slots with missing blocks
     bool pending;        // complete, its verdict is to come
@@ -112,35 +113,39 @@ struct zcb_torrent_assembler {
     struct torrent_slot *slots;
     struct torrent_block *blocks;
     uint8_t *states;
-    uint32_t *table;       // piece index to slot: open addressing, ZCB_TORRENT_NONE where empty
+    uint32_t *table; // piece index to slot: open addressing, ZCB_TORRENT_NONE where empty
     uint32_t table_mask;
     uint32_t slot_count;
-    uint32_t free_slot;    // list through next
+    uint32_t free_slot;             // list through next
     uint32_t open_first, open_last; // slots with missing blocks, the next to be asked for first
     uint8_t *have;
-    uint8_t *taken;        // had or under way
+    uint8_t *taken; // had or under way
     size_t bits_size;
-    size_t first_gap;      // all words of `taken` before this one are full
+    size_t first_gap; // all words of `taken` before this one are full
     uint32_t missing;
     uint64_t now_ms;       // as last told
     uint64_t preempt_from; // before that no reservation is old enough to be taken over
     uint64_t last_ticket;
-    uint64_t revoked;      // counts reservations that ended without their peer's doing
+    uint64_t revoked; // counts reservations that ended without their peer's doing
     struct zcb_torrent_assembler_stats stats;
 };
 
-struct torrent_slot *torrent_slot_find(const struct zcb_torrent_assembler *assembler, uint32_t piece);
+struct torrent_slot *torrent_slot_find(const struct zcb_torrent_assembler *assembler,
+                                       uint32_t piece);
 struct torrent_slot *torrent_slot_open(struct zcb_torrent_assembler *assembler, uint32_t piece);
 void torrent_slot_close(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot);
 void torrent_slot_start(const struct zcb_torrent_assembler *assembler, struct torrent_slot *slot);
-void torrent_open_link(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot, bool first);
+void torrent_open_link(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot,
+                       bool first);
 void torrent_open_unlink(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot);
 
 // Ends the reservation of a block that has one.
-void torrent_revoke(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot, uint32_t block);
+void torrent_revoke(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot,
+                    uint32_t block);
 
 // A reservation that still stands is kept from timing out and changing hands, or not any more.
-void torrent_pin(struct zcb_torrent_assembler *assembler, const struct zcb_torrent_request *request, bool pinned);
+void torrent_pin(struct zcb_torrent_assembler *assembler, const struct zcb_torrent_request *request,
+                 bool pinned);
 
 // ---- wire
 
@@ -208,16 +213,16 @@ struct zcb_torrent_wire {
     struct zcb_torrent_request request; // ticket 0: dropped as it comes
     uint32_t got;
 
-    size_t hold;         // bytes at the chain's front of the message that next() gave out last
-    bool undrained;      // next() has not returned 0 since bytes came
-    uint64_t at;         // bytes of the connection before the chain's front
+    size_t hold;    // bytes at the chain's front of the message that next() gave out last
+    bool undrained; // next() has not returned 0 since bytes came
+    uint64_t at;    // bytes of the connection before the chain's front
     struct torrent_queue queue;
-    uint64_t revoked;    // the assembler's counter when the queue was last compared
+    uint64_t revoked; // the assembler's counter when the queue was last compared
     uint64_t now_ms, ask_from_ms;
 
     bool planned;
-    size_t planned_chain; // what the plan's front gives to the chain
-    size_t planned_bytes; // all of it
+    size_t planned_chain;      // what the plan's front gives to the chain
+    size_t planned_bytes;      // all of it
     struct torrent_plan *plan; // direct only
 
     uint8_t info_hash[20];
@@ -232,19 +237,22 @@ struct zcb_torrent_wire {
     struct zcb_torrent_wire_stats stats;
 };
 
-int torrent_fail(struct zcb_torrent_wire *wire, const char *reason, const struct zcb_torrent_message *message, uint32_t field);
+int torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
+                 const struct zcb_torrent_message *message, uint32_t field);
 int torrent_handshake_done(struct zcb_torrent_wire *wire);
 int torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
 
-// `len` bytes of the payload have been dealt with. 1: that was the last, and *out is the message; else 0.
-int torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len, struct zcb_torrent_message *out);
+// `len` bytes of the payload have been dealt with. 1: that was the last, and *out is the message;
+// else 0.
+int torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
+                            struct zcb_torrent_message *out);
 
 int torrent_queue_init(struct torrent_queue *queue, uint32_t depth);
 bool torrent_queue_add(struct torrent_queue *queue, const struct zcb_torrent_request *request);
 
 // Takes the entry with that block out. False: there is none.
-bool torrent_queue_take(struct torrent_queue *queue, uint32_t index, uint32_t begin, uint32_t length,
-                        struct torrent_entry *out);
+bool torrent_queue_take(struct torrent_queue *queue, uint32_t index, uint32_t begin,
+                        uint32_t length, struct torrent_entry *out);
 
 static inline struct torrent_entry *
 torrent_queue_at(const struct torrent_queue *queue, uint32_t i)

@@ -4,8 +4,8 @@
 //
 //     taken   1 1 1 1 0 1 1 0 0 0 ...    a bit for each piece: had, or under way
 //     table   piece index -> slot        open addressing, at most half full
-//     slots   [piece, blocks, state] ... as many as cap and budget allow; those with missing blocks are in a list, the
-//             next to be asked for first
+//     slots   [piece, blocks, state] ... as many as cap and budget allow; those with missing
+//             blocks are in a list, the next to be asked for first
 //
 // Opening a piece takes a slot from the free list and a buffer from the pool.
 #include "torrent.h"
@@ -19,7 +19,8 @@ table_at(const struct zcb_torrent_assembler *a, uint32_t piece)
 struct torrent_slot *
 torrent_slot_find(const struct zcb_torrent_assembler *a, uint32_t piece)
 {
-    for (uint32_t at = table_at(a, piece); a->table[at] != ZCB_TORRENT_NONE; at = (at + 1) & a->table_mask)
+    for (uint32_t at = table_at(a, piece); a->table[at] != ZCB_TORRENT_NONE;
+         at = (at + 1) & a->table_mask)
         if (a->slots[a->table[at]].index == piece)
             return &a->slots[a->table[at]];
     return NULL;
@@ -43,7 +44,8 @@ table_remove(struct zcb_torrent_assembler *a, uint32_t piece)
 
     while (a->slots[a->table[hole]].index != piece)
         hole = (hole + 1) & a->table_mask;
-    for (at = (hole + 1) & a->table_mask; a->table[at] != ZCB_TORRENT_NONE; at = (at + 1) & a->table_mask) {
+    for (at = (hole + 1) & a->table_mask; a->table[at] != ZCB_TORRENT_NONE;
+         at = (at + 1) & a->table_mask) {
         uint32_t home = table_at(a, a->slots[a->table[at]].index);
 
         if (((at - home) & a->table_mask) >= ((at - hole) & a->table_mask)) {
@@ -112,7 +114,7 @@ torrent_slot_start(const struct zcb_torrent_assembler *a, struct torrent_slot *s
 struct torrent_slot *
 torrent_slot_open(struct zcb_torrent_assembler *a, uint32_t piece)
 {
-    struct zcb_piece_config config = { .block_size = a->geometry.block_length };
+    struct zcb_piece_config config = {.block_size = a->geometry.block_length};
     size_t len = zcb_torrent_piece_length(&a->geometry, piece);
     struct torrent_slot *slot;
     struct zcb_piece *made;
@@ -219,10 +221,13 @@ make_pool(struct zcb_torrent_assembler *a)
     };
     uint64_t buffers;
 
-    // Pools want multiples of 64; a piece length that is one, as all in practice, is the tier exactly.
+    // Pools want multiples of 64; a piece length that is one, as all in practice, is the tier
+    // exactly.
     config.tiers[0].buffer_size = ((size_t)a->geometry.piece_length + 63) / 64 * 64;
     buffers = a->config.max_bytes / config.tiers[0].buffer_size;
-    config.tiers[0].max_buffers = buffers == 0 ? 1 : buffers > SIZE_MAX ? SIZE_MAX : (size_t)buffers;
+    config.tiers[0].max_buffers = buffers == 0         ? 1
+                                  : buffers > SIZE_MAX ? SIZE_MAX
+                                                       : (size_t)buffers;
     return zcb_pool_create(&config, &a->pool);
 }
 
@@ -231,7 +236,8 @@ make_tables(struct zcb_torrent_assembler *a)
 {
     const struct zcb_torrent_geometry *g = &a->geometry;
     uint32_t blocks = g->piece_count > 1 ? g->piece_blocks : g->last_piece_blocks;
-    uint64_t fit = a->config.max_bytes / (g->piece_count > 1 ? g->piece_length : g->last_piece_length);
+    uint64_t fit =
+        a->config.max_bytes / (g->piece_count > 1 ? g->piece_length : g->last_piece_length);
     size_t state = (a->config.hash_state_size + 63) / 64 * 64, size = 1;
 
     if (a->config.hash_state_size > SIZE_MAX - 63)
@@ -243,14 +249,16 @@ make_tables(struct zcb_torrent_assembler *a)
         size *= 2;
     a->table_mask = (uint32_t)(size - 1);
     a->bits_size = zcb_torrent_bitfield_size(g);
-    if (a->slot_count > SIZE_MAX / sizeof(*a->blocks) / blocks || (state != 0 && a->slot_count > (SIZE_MAX - 64) / state))
+    if (a->slot_count > SIZE_MAX / sizeof(*a->blocks) / blocks ||
+        (state != 0 && a->slot_count > (SIZE_MAX - 64) / state))
         return -ENOMEM;
     a->slots = calloc(a->slot_count, sizeof(*a->slots));
     a->blocks = calloc((size_t)a->slot_count * blocks, sizeof(*a->blocks));
     a->table = malloc(size * sizeof(*a->table));
     a->have = calloc(2, a->bits_size);
     a->states = state != 0 ? aligned_alloc(64, state * a->slot_count) : NULL;
-    if (a->slots == NULL || a->blocks == NULL || a->table == NULL || a->have == NULL || (state != 0 && a->states == NULL))
+    if (a->slots == NULL || a->blocks == NULL || a->table == NULL || a->have == NULL ||
+        (state != 0 && a->states == NULL))
         return -ENOMEM;
     a->taken = a->have + a->bits_size;
     memset(a->table, 0xff, size * sizeof(*a->table));
@@ -264,12 +272,14 @@ make_tables(struct zcb_torrent_assembler *a)
 
 int
 zcb_torrent_assembler_create(const struct zcb_torrent_geometry *geometry,
-                             const struct zcb_torrent_assembler_config *config, struct zcb_torrent_assembler **out)
+                             const struct zcb_torrent_assembler_config *config,
+                             struct zcb_torrent_assembler **out)
 {
     struct zcb_torrent_assembler *a;
     int r;
 
-    if (geometry == NULL || out == NULL || geometry->piece_count == 0 || geometry->block_length == 0)
+    if (geometry == NULL || out == NULL || geometry->piece_count == 0 ||
+        geometry->block_length == 0)
         return -EINVAL;
     a = calloc(1, sizeof(*a));
     if (a == NULL)
@@ -359,8 +369,8 @@ zcb_torrent_assembler_set(struct zcb_torrent_assembler *a, uint32_t piece, bool 
 }
 
 int
-zcb_torrent_assembler_stats(const struct zcb_torrent_assembler *a, struct zcb_torrent_assembler_stats *out,
-                            size_t out_size)
+zcb_torrent_assembler_stats(const struct zcb_torrent_assembler *a,
+                            struct zcb_torrent_assembler_stats *out, size_t out_size)
 {
     if (a == NULL || out == NULL || out_size == 0)
         return -EINVAL;

@@ -2,20 +2,22 @@
 //
 // One block, from its reservation to the piece's verdict.
 //
-// A reservation is a ticket in the block's record and `from` in the piece. Whoever holds a request asks by its ticket, so that
-// one that has ended, for whatever reason, is simply not found any more: nobody has to be told.
+// A reservation is a ticket in the block's record and `from` in the piece. Whoever holds a request
+// asks by its ticket, so that one that has ended, for whatever reason, is simply not found any
+// more: nobody has to be told.
 #include "torrent.h"
 
 // 0 and the block's slot, if the reservation stands.
 static int
-find(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request, struct torrent_slot **slot,
-     uint32_t *block)
+find(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
+     struct torrent_slot **slot, uint32_t *block)
 {
     uint32_t length = a->geometry.block_length;
 
     *block = request->begin / length;
     if (request->begin % length != 0 ||
-        request->length != zcb_torrent_block_length(&a->geometry, request->index, *block) || request->length == 0)
+        request->length != zcb_torrent_block_length(&a->geometry, request->index, *block) ||
+        request->length == 0)
         return -ERANGE;
     *slot = torrent_slot_find(a, request->index);
     if (*slot == NULL)
@@ -26,8 +28,8 @@ find(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *re
 }
 
 int
-zcb_torrent_assembler_place(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
-                            struct iovec *out)
+zcb_torrent_assembler_place(const struct zcb_torrent_assembler *a,
+                            const struct zcb_torrent_request *request, struct iovec *out)
 {
     struct torrent_slot *slot;
     uint32_t block;
@@ -65,7 +67,8 @@ torrent_revoke(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint3
 }
 
 int
-zcb_torrent_assembler_cancel(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request)
+zcb_torrent_assembler_cancel(struct zcb_torrent_assembler *a,
+                             const struct zcb_torrent_request *request)
 {
     struct torrent_slot *slot;
     uint32_t block;
@@ -84,7 +87,8 @@ zcb_torrent_assembler_cancel_peer(struct zcb_torrent_assembler *a, uint32_t peer
     for (uint32_t i = 0; i < a->slot_count; i++) {
         struct torrent_slot *slot = &a->slots[i];
 
-        for (uint32_t b = 0; slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
+        for (uint32_t b = 0;
+             slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
             if (slot->blocks[b].ticket == 0 || zcb_piece_from(slot->piece, b) != peer)
                 continue;
             torrent_revoke(a, slot, b);
@@ -99,7 +103,7 @@ zcb_torrent_assembler_cancel_peer(struct zcb_torrent_assembler *a, uint32_t peer
 static enum zcb_torrent_result
 good(struct zcb_torrent_assembler *a, struct torrent_slot *slot)
 {
-    struct zcb_packet packet = { 0 };
+    struct zcb_packet packet = {0};
     uint32_t index = slot->index;
     int r = zcb_piece_take(&slot->piece, &packet);
 
@@ -152,8 +156,8 @@ stored(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t bloc
     a->stats.reserved--;
     a->stats.stored_bytes += len;
     if (a->config.hash != NULL && frontier != slot->hashed)
-        a->config.hash(a->config.ctx, slot->hash_state, slot->index, slot->hashed, slot->base + slot->hashed,
-                       frontier - slot->hashed);
+        a->config.hash(a->config.ctx, slot->hash_state, slot->index, slot->hashed,
+                       slot->base + slot->hashed, frontier - slot->hashed);
     slot->hashed = frontier;
     if (!zcb_piece_is_complete(slot->piece))
         return ZCB_TORRENT_STORED;
@@ -167,7 +171,8 @@ stored(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t bloc
 }
 
 int
-zcb_torrent_assembler_commit(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request)
+zcb_torrent_assembler_commit(struct zcb_torrent_assembler *a,
+                             const struct zcb_torrent_request *request)
 {
     struct torrent_slot *slot;
     uint32_t block;
@@ -179,8 +184,8 @@ zcb_torrent_assembler_commit(struct zcb_torrent_assembler *a, const struct zcb_t
 }
 
 int
-zcb_torrent_assembler_write(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
-                            const void *data, size_t len)
+zcb_torrent_assembler_write(struct zcb_torrent_assembler *a,
+                            const struct zcb_torrent_request *request, const void *data, size_t len)
 {
     struct torrent_slot *slot;
     uint32_t block;

@@ -3,8 +3,9 @@
 // One connection: its making and end, bytes in, and what may be asked about it.
 #include "torrent.h"
 
-#define WIRE_FLAGS \
-    (uint32_t)(ZCB_TORRENT_DIRECT | ZCB_TORRENT_OFFER_FAST | ZCB_TORRENT_OFFER_EXTENDED | ZCB_TORRENT_STRICT)
+#define WIRE_FLAGS                                                                                 \
+    (uint32_t)(ZCB_TORRENT_DIRECT | ZCB_TORRENT_OFFER_FAST | ZCB_TORRENT_OFFER_EXTENDED |          \
+               ZCB_TORRENT_STRICT)
 
 static bool
 is_sound(const struct zcb_torrent_wire_config *c)
@@ -50,17 +51,19 @@ accept_handshake(struct zcb_torrent_wire *wire, const struct zcb_torrent_wire_co
 }
 
 int
-zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *assembler, uint32_t peer,
-                        const struct zcb_torrent_wire_config *config, struct zcb_torrent_wire **out)
+zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *assembler,
+                        uint32_t peer, const struct zcb_torrent_wire_config *config,
+                        struct zcb_torrent_wire **out)
 {
-    const struct zcb_torrent_wire_config none = { 0 }, *c = config != NULL ? config : &none;
-    const struct zcb_torrent_geometry *geometry = assembler != NULL ? &assembler->geometry : c->geometry;
+    const struct zcb_torrent_wire_config none = {0}, *c = config != NULL ? config : &none;
+    const struct zcb_torrent_geometry *geometry =
+        assembler != NULL ? &assembler->geometry : c->geometry;
     struct zcb_chain_config chain = c->chain;
     struct zcb_torrent_wire *wire;
     int r;
 
-    if (pool == NULL || out == NULL || geometry == NULL || (assembler != NULL && c->geometry != NULL) ||
-        peer == ZCB_PIECE_NOBODY || !is_sound(c))
+    if (pool == NULL || out == NULL || geometry == NULL ||
+        (assembler != NULL && c->geometry != NULL) || peer == ZCB_PIECE_NOBODY || !is_sound(c))
         return -EINVAL;
     wire = calloc(1, sizeof(*wire));
     if (wire == NULL)
@@ -87,7 +90,8 @@ zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *ass
         r = accept_handshake(wire, c);
     if (r == 0 && (wire->bits = calloc(1, wire->bits_size)) == NULL)
         r = -ENOMEM;
-    if (r == 0 && (wire->flags & ZCB_TORRENT_DIRECT) != 0 && (wire->plan = calloc(1, sizeof(*wire->plan))) == NULL)
+    if (r == 0 && (wire->flags & ZCB_TORRENT_DIRECT) != 0 &&
+        (wire->plan = calloc(1, sizeof(*wire->plan))) == NULL)
         r = -ENOMEM;
     if (r < 0)
         zcb_torrent_wire_destroy(&wire);
@@ -261,7 +265,8 @@ zcb_torrent_wire_wants(const struct zcb_torrent_wire *wire)
     const uint8_t *have = wire->assembler != NULL ? wire->assembler->have : wire->bits;
 
     for (size_t w = 0; w < (wire->bits_size + 7) / 8; w++)
-        if ((torrent_bits_word(wire->bits, wire->bits_size, w) & ~torrent_bits_word(have, wire->bits_size, w)) != 0)
+        if ((torrent_bits_word(wire->bits, wire->bits_size, w) &
+             ~torrent_bits_word(have, wire->bits_size, w)) != 0)
             return true;
     return false;
 }
@@ -309,7 +314,8 @@ zcb_torrent_wire_peer(const struct zcb_torrent_wire *wire)
 }
 
 int
-zcb_torrent_wire_stats(const struct zcb_torrent_wire *wire, struct zcb_torrent_wire_stats *out, size_t out_size)
+zcb_torrent_wire_stats(const struct zcb_torrent_wire *wire, struct zcb_torrent_wire_stats *out,
+                       size_t out_size)
 {
     if (wire == NULL || out == NULL || out_size == 0)
         return -EINVAL;

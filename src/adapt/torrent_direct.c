@@ -2,15 +2,19 @@
 //
 // The planner: where the next bytes are to be received, and what to make of them.
 //
-// Normal receive is a reservation in the chain. Direct receive foretells the stream from the queue of what the peer was asked for:
+// Normal receive is a reservation in the chain. Direct receive foretells the stream from the queue
+// of what the peer was asked for:
 //
-//     [rest of this block][head 0][block 0 in its place][head 1][block 1 in its place] ... [head n, or a few bytes]
+//     [rest of this block][head 0][block 0 in its place][head 1][block 1 in its place] ...
+//     ... [head n, or a few bytes]
 //
-// If what is unfinished at the chain's front is no such header, its rest comes first, into the chain. After the read, heads are
-// compared with what was expected. From the first that differs on, all bytes are appended to the chain (counted)
-// and parsed there: blocks that were written in the wrong place are still missing, so nobody looks at them.
+// If what is unfinished at the chain's front is no such header, its rest comes first, into the
+// chain. After the read, heads are compared with what was expected. From the first that differs on,
+// all bytes are appended to the chain (counted) and parsed there: blocks that were written in the
+// wrong place are still missing, so nobody looks at them.
 //
-// Until all of it has been looked at, its blocks are pinned: no other peer gets them, they do not time out.
+// Until all of it has been looked at, its blocks are pinned: no other peer gets them, they do not
+// time out.
 #include "torrent.h"
 
 #define CHAIN_ROOM 65536 // the most that a plan asks the chain for, where the length is known
@@ -87,7 +91,8 @@ chain_room(struct zcb_torrent_wire *wire, size_t len, struct iovec *iov, int n, 
     return r < 0 ? r : used;
 }
 
-// Bytes that the unfinished message at the chain's front still needs, as far as that can be seen. *whole: it is over then.
+// Bytes that the unfinished message at the chain's front still needs, as far as that can be seen.
+// *whole: it is over then.
 static size_t
 rest_of_message(const struct zcb_torrent_wire *wire, size_t have, bool *whole)
 {
@@ -115,7 +120,8 @@ foretell(struct zcb_torrent_wire *wire, size_t skip, int n)
     struct iovec place;
 
     while ((int)plan->count < n && (entry = next_live(wire, &i, &place)) != NULL) {
-        add(plan, TORRENT_HEAD, plan->heads[heads++] + skip, TORRENT_PIECE_HEADER - skip, &entry->request);
+        add(plan, TORRENT_HEAD, plan->heads[heads++] + skip, TORRENT_PIECE_HEADER - skip,
+            &entry->request);
         skip = 0;
         if ((int)plan->count == n || heads > wire->direct_blocks)
             return;
@@ -143,13 +149,15 @@ torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n)
     if (wire->state == TORRENT_IN_PAYLOAD) {
         uint32_t left = wire->current.payload_len - wire->got;
 
-        if (wire->request.ticket != 0 && zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) == 0)
+        if (wire->request.ticket != 0 &&
+            zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) == 0)
             add(plan, TORRENT_BODY, (uint8_t *)place.iov_base + wire->got, left, &wire->request);
         else
             wanted = left;
     } else if (entry != NULL && have != 0) {
         expected_header(&entry->request, expected);
-        if (have < TORRENT_PIECE_HEADER && memcmp(zcb_chain_peek(&wire->chain, 0, have, scratch), expected, have) == 0)
+        if (have < TORRENT_PIECE_HEADER &&
+            memcmp(zcb_chain_peek(&wire->chain, 0, have, scratch), expected, have) == 0)
             skip = have;
         else
             wanted = rest_of_message(wire, have, &whole);
@@ -237,7 +245,8 @@ torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *o
     enum torrent_segment_kind kind = segment->kind;
     uint32_t len = segment->len < plan->left ? segment->len : (uint32_t)plan->left;
 
-    if (plan->spilling || kind == TORRENT_TAIL || (kind == TORRENT_HEAD && !take_head(wire, segment, len)))
+    if (plan->spilling || kind == TORRENT_TAIL ||
+        (kind == TORRENT_HEAD && !take_head(wire, segment, len)))
         return wire->state == TORRENT_FAILED ? -EBADMSG : torrent_direct_spill(wire);
     plan->at++;
     plan->left -= len;

@@ -15,8 +15,8 @@ blocks_of(uint32_t length, uint32_t block_length)
 }
 
 int
-zcb_torrent_geometry_init(struct zcb_torrent_geometry *out, uint64_t total_length, uint32_t piece_length,
-                          uint32_t block_length)
+zcb_torrent_geometry_init(struct zcb_torrent_geometry *out, uint64_t total_length,
+                          uint32_t piece_length, uint32_t block_length)
 {
     uint64_t whole;
     uint32_t rest;
@@ -45,7 +45,8 @@ zcb_torrent_piece_length(const struct zcb_torrent_geometry *geometry, uint32_t p
 {
     if (piece >= geometry->piece_count)
         return 0;
-    return piece == geometry->piece_count - 1 ? geometry->last_piece_length : geometry->piece_length;
+    return piece == geometry->piece_count - 1 ? geometry->last_piece_length
+                                              : geometry->piece_length;
 }
 
 uint32_t
@@ -53,7 +54,8 @@ zcb_torrent_piece_blocks(const struct zcb_torrent_geometry *geometry, uint32_t p
 {
     if (piece >= geometry->piece_count)
         return 0;
-    return piece == geometry->piece_count - 1 ? geometry->last_piece_blocks : geometry->piece_blocks;
+    return piece == geometry->piece_count - 1 ? geometry->last_piece_blocks
+                                              : geometry->piece_blocks;
 }
 
 uint64_t
@@ -63,7 +65,8 @@ zcb_torrent_piece_offset(const struct zcb_torrent_geometry *geometry, uint32_t p
 }
 
 uint32_t
-zcb_torrent_block_length(const struct zcb_torrent_geometry *geometry, uint32_t piece, uint32_t block)
+zcb_torrent_block_length(const struct zcb_torrent_geometry *geometry, uint32_t piece,
+                         uint32_t block)
 {
     uint32_t length, begin;
 
@@ -75,8 +78,8 @@ zcb_torrent_block_length(const struct zcb_torrent_geometry *geometry, uint32_t p
 }
 
 int
-zcb_torrent_geometry_check(const struct zcb_torrent_geometry *geometry, uint32_t piece, uint32_t begin,
-                           uint32_t length)
+zcb_torrent_geometry_check(const struct zcb_torrent_geometry *geometry, uint32_t piece,
+                           uint32_t begin, uint32_t length)
 {
     uint32_t piece_length = zcb_torrent_piece_length(geometry, piece);
 
@@ -90,7 +93,8 @@ zcb_torrent_bitfield_size(const struct zcb_torrent_geometry *geometry)
 }
 
 int
-zcb_torrent_bitfield_check(const struct zcb_torrent_geometry *geometry, const void *bits, size_t len)
+zcb_torrent_bitfield_check(const struct zcb_torrent_geometry *geometry, const void *bits,
+                           size_t len)
 {
     const uint8_t *bytes = bits;
     uint32_t used = geometry->piece_count % 8;

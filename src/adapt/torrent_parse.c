@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Bytes to messages. A message is a length (4 bytes, big endian), an id and fields (BEP 3); length 0 is a keepalive.
-// Everything is judged from the header, before a byte of payload is waited for.
+// Bytes to messages. A message is a length (4 bytes, big endian), an id and fields (BEP 3); length
+// 0 is a keepalive. Everything is judged from the header, before a byte of payload is waited for.
 #include "torrent.h"
 
-static const uint8_t protocol[20] = "\x13" "BitTorrent protocol";
+static const uint8_t protocol[20] = "\x13"
+                                    "BitTorrent protocol";
 
 int
 zcb_torrent_peek_handshake(const struct zcb_chain *chain, struct zcb_torrent_handshake *out,
@@ -12,10 +13,11 @@ zcb_torrent_peek_handshake(const struct zcb_chain *chain, struct zcb_torrent_han
 {
     uint8_t scratch[ZCB_TORRENT_HANDSHAKE_SIZE];
     size_t len = zcb_chain_len(chain);
-    const uint8_t *at = zcb_chain_peek(chain, 0, len < sizeof(scratch) ? len : sizeof(scratch), scratch);
+    const uint8_t *at =
+        zcb_chain_peek(chain, 0, len < sizeof(scratch) ? len : sizeof(scratch), scratch);
 
     if (error != NULL)
-        *error = (struct zcb_torrent_error){ .id = -1 };
+        *error = (struct zcb_torrent_error){.id = -1};
     for (size_t i = 0; i < sizeof(protocol) && i < len; i++) {
         if (at[i] == protocol[i])
             continue;
@@ -37,13 +39,13 @@ enum shape { UNKNOWN, BARE, INDEX, SPAN, PORT, BITS, BLOCK, EXTENSION };
 
 // By id: what follows it.
 static const uint8_t shapes[21] = {
-    [ZCB_TORRENT_CHOKE] = BARE,        [ZCB_TORRENT_UNCHOKE] = BARE,
-    [ZCB_TORRENT_INTERESTED] = BARE,   [ZCB_TORRENT_NOT_INTERESTED] = BARE,
-    [ZCB_TORRENT_HAVE] = INDEX,        [ZCB_TORRENT_BITFIELD] = BITS,
-    [ZCB_TORRENT_REQUEST] = SPAN,      [ZCB_TORRENT_PIECE] = BLOCK,
-    [ZCB_TORRENT_CANCEL] = SPAN,       [ZCB_TORRENT_PORT] = PORT,
-    [ZCB_TORRENT_SUGGEST] = INDEX,     [ZCB_TORRENT_HAVE_ALL] = BARE,
-    [ZCB_TORRENT_HAVE_NONE] = BARE,    [ZCB_TORRENT_REJECT] = SPAN,
+    [ZCB_TORRENT_CHOKE] = BARE,         [ZCB_TORRENT_UNCHOKE] = BARE,
+    [ZCB_TORRENT_INTERESTED] = BARE,    [ZCB_TORRENT_NOT_INTERESTED] = BARE,
+    [ZCB_TORRENT_HAVE] = INDEX,         [ZCB_TORRENT_BITFIELD] = BITS,
+    [ZCB_TORRENT_REQUEST] = SPAN,       [ZCB_TORRENT_PIECE] = BLOCK,
+    [ZCB_TORRENT_CANCEL] = SPAN,        [ZCB_TORRENT_PORT] = PORT,
+    [ZCB_TORRENT_SUGGEST] = INDEX,      [ZCB_TORRENT_HAVE_ALL] = BARE,
+    [ZCB_TORRENT_HAVE_NONE] = BARE,     [ZCB_TORRENT_REJECT] = SPAN,
     [ZCB_TORRENT_ALLOWED_FAST] = INDEX, [ZCB_TORRENT_EXTENDED] = EXTENSION,
 };
 
@@ -52,8 +54,8 @@ static const struct {
     uint8_t header;
     bool payload;
 } layouts[] = {
-    [UNKNOWN] = { 5, true },  [BARE] = { 5, false }, [INDEX] = { 9, false }, [SPAN] = { 17, false },
-    [PORT] = { 7, false },    [BITS] = { 5, true },  [BLOCK] = { 13, true }, [EXTENSION] = { 6, true },
+    [UNKNOWN] = {5, true}, [BARE] = {5, false}, [INDEX] = {9, false}, [SPAN] = {17, false},
+    [PORT] = {7, false},   [BITS] = {5, true},  [BLOCK] = {13, true}, [EXTENSION] = {6, true},
 };
 
 void
@@ -63,7 +65,7 @@ torrent_rules_init(struct torrent_rules *rules, const struct zcb_torrent_geometr
     struct zcb_torrent_limits *l = &rules->limits;
     uint64_t any;
 
-    *rules = (struct torrent_rules){ .geometry = geometry };
+    *rules = (struct torrent_rules){.geometry = geometry};
     if (limits != NULL)
         *l = *limits;
     if (l->max_block == 0)
@@ -81,7 +83,8 @@ torrent_rules_init(struct torrent_rules *rules, const struct zcb_torrent_geometr
     if (l->max_peer_requests == 0)
         l->max_peer_requests = 2048;
     // Without a geometry a bitfield is bounded as what is buffered whole, too.
-    rules->bitfield = geometry != NULL ? (uint32_t)zcb_torrent_bitfield_size(geometry) : l->max_extended;
+    rules->bitfield =
+        geometry != NULL ? (uint32_t)zcb_torrent_bitfield_size(geometry) : l->max_extended;
 
     any = TORRENT_HEADER - 4;
     if (any < (uint64_t)l->max_block + 9)
@@ -99,7 +102,7 @@ static int
 refuse(struct zcb_torrent_error *error, const char *reason, uint32_t field, uint32_t length, int id)
 {
     if (error != NULL)
-        *error = (struct zcb_torrent_error){ reason, field, length, id };
+        *error = (struct zcb_torrent_error){reason, field, length, id};
     return -EBADMSG;
 }
 
@@ -129,28 +132,31 @@ judge_length(enum shape shape, uint32_t len, const struct torrent_rules *rules)
 
 // An index or a span outside the torrent, or above a limit. *field is where.
 static const char *
-judge_fields(enum shape shape, const struct zcb_torrent_message *m, const struct torrent_rules *rules, uint32_t *field)
+judge_fields(enum shape shape, const struct zcb_torrent_message *m,
+             const struct torrent_rules *rules, uint32_t *field)
 {
     *field = 5;
     if (rules->geometry != NULL && (shape == INDEX || shape == SPAN || shape == BLOCK)) {
         if (m->index >= rules->geometry->piece_count)
             return "piece index outside the torrent";
-        if (shape != INDEX && zcb_torrent_geometry_check(rules->geometry, m->index, m->begin, m->length) < 0) {
+        if (shape != INDEX &&
+            zcb_torrent_geometry_check(rules->geometry, m->index, m->begin, m->length) < 0) {
             *field = 9;
             return m->length == 0 ? "empty block" : "block outside its piece";
         }
     }
     *field = 13;
-    if ((m->kind == ZCB_TORRENT_REQUEST || m->kind == ZCB_TORRENT_CANCEL) && m->length > rules->limits.max_request)
+    if ((m->kind == ZCB_TORRENT_REQUEST || m->kind == ZCB_TORRENT_CANCEL) &&
+        m->length > rules->limits.max_request)
         return "request above the limit";
     return NULL;
 }
 
 int
-torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rules, struct zcb_torrent_message *out,
-              struct zcb_torrent_error *error)
+torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rules,
+              struct zcb_torrent_message *out, struct zcb_torrent_error *error)
 {
-    struct zcb_torrent_message m = { 0 };
+    struct zcb_torrent_message m = {0};
     const char *reason;
     enum shape shape;
     uint32_t len, header, field;
@@ -165,7 +171,8 @@ torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rule
         return 4;
     }
     if (ZCB_UNLIKELY(len > rules->max_any))
-        return refuse(error, "message longer than any that is allowed", 0, len, have > 4 ? head[4] : -1);
+        return refuse(error, "message longer than any that is allowed", 0, len,
+                      have > 4 ? head[4] : -1);
     if (have < 5)
         return -EAGAIN;
     m.id = head[4];
@@ -212,7 +219,8 @@ torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rule
 }
 
 int
-zcb_torrent_peek(const struct zcb_chain *chain, size_t off, const struct zcb_torrent_geometry *geometry,
+zcb_torrent_peek(const struct zcb_chain *chain, size_t off,
+                 const struct zcb_torrent_geometry *geometry,
                  const struct zcb_torrent_limits *limits, struct zcb_torrent_message *out,
                  struct zcb_torrent_error *error)
 {
@@ -223,7 +231,7 @@ zcb_torrent_peek(const struct zcb_chain *chain, size_t off, const struct zcb_tor
     int r;
 
     if (error != NULL)
-        *error = (struct zcb_torrent_error){ .id = -1 };
+        *error = (struct zcb_torrent_error){.id = -1};
     if (off > zcb_chain_len(chain))
         return -EAGAIN;
     torrent_rules_init(&rules, geometry, limits);
@@ -240,8 +248,10 @@ const char *
 zcb_torrent_kind_name(enum zcb_torrent_kind kind)
 {
     static const char *const names[21] = {
-        "choke", "unchoke", "interested", "not_interested", "have", "bitfield", "request", "piece", "cancel", "port",
-        NULL, NULL, NULL, "suggest", "have_all", "have_none", "reject", "allowed_fast", NULL, NULL, "extended",
+        "choke",   "unchoke", "interested", "not_interested", "have",   "bitfield",
+        "request", "piece",   "cancel",     "port",           NULL,     NULL,
+        NULL,      "suggest", "have_all",   "have_none",      "reject", "allowed_fast",
+        NULL,      NULL,      "extended",
     };
 
     if (kind == ZCB_TORRENT_KEEPALIVE)

@@ -2,8 +2,9 @@
 //
 // Who is asked for what, and when that has taken too long.
 //
-// Order: pieces under way before new ones, so that few are open at a time; new ones as `choose` says; at last blocks that others
-// have owed for preempt_ms, so that a slow peer cannot keep a piece, or all slots, to itself.
+// Order: pieces under way before new ones, so that few are open at a time; new ones as `choose`
+// says; at last blocks that others have owed for preempt_ms, so that a slow peer cannot keep a
+// piece, or all slots, to itself.
 #include "torrent.h"
 
 static void
@@ -17,7 +18,9 @@ static void
 reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t block, uint32_t peer,
         struct zcb_torrent_request *out)
 {
-    slot->blocks[block] = (struct torrent_block){ ++a->last_ticket, a->now_ms, false };
+    slot->blocks[block].ticket = ++a->last_ticket;
+    slot->blocks[block].asked_ms = a->now_ms;
+    slot->blocks[block].pinned = false;
     slot->reserved++;
     if (--slot->missing == 0)
         torrent_open_unlink(a, slot);
@@ -34,8 +37,8 @@ reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t blo
 
 // Missing blocks of one piece.
 static int
-pick_missing(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t peer, struct zcb_torrent_request *out,
-             int n)
+pick_missing(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t peer,
+             struct zcb_torrent_request *out, int n)
 {
     uint32_t block = 0;
     struct iovec place;
@@ -82,14 +85,37 @@ next_piece(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits)
     if (a->config.choose == NULL)
         return lowest(a, bits);
     piece = a->config.choose(a->config.ctx, peer, bits);
-    if (piece >= a->geometry.piece_count || !zcb_torrent_bit(bits, piece) || zcb_torrent_bit(a->taken, piece))
+    if (piece >= a->geometry.piece_count || !zcb_torrent_bit(bits, piece) ||
+        zcb_torrent_bit(a->taken, piece))
         return ZCB_TORRENT_NONE;
     return piece;
 }
 
+// When a block may be taken from the peer that owes it. Each time it was, the next one has twice as
+// long: or two peers that both need longer than that would take it from each other for ever.
+static uint64_t
+patience_ends(const struct torrent_block *block, uint64_t patience_ms)
+{
+    uint32_t doublings = block->moves < 16 ? block->moves : 16;
+
+    if (patience_ms > (UINT64_MAX - block->asked_ms) >> doublings)
+        return UINT64_MAX;
+    return block->asked_ms + (patience_ms << doublings);
+}
+
+static void
+take_away(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t block)
+{
+    torrent_revoke(a, slot, block);
+    a->revoked++;
+    if (slot->blocks[block].moves < UINT8_MAX)
+        slot->blocks[block].moves++;
+}
+
 // Blocks that others have owed for too long.
 static int
-pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, struct zcb_torrent_request *out, int n)
+pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
+          struct zcb_torrent_request *out, int n)
 {
     uint64_t earliest = UINT64_MAX;
     struct iovec place;
@@ -98,33 +124,39 @@ pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, s
     for (uint32_t i = 0; i < a->slot_count; i++) {
         struct torrent_slot *slot = &a->slots[i];
 
-        for (uint32_t b = 0; slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
-            struct torrent_block *block = &slot->blocks[b];
+        for (uint32_t b = 0;
+             slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
+            const struct torrent_block *block = &slot->blocks[b];
+            uint64_t ends;
 
             if (block->ticket == 0)
                 continue;
-            if (got == n || block->pinned || a->now_ms - block->asked_ms < a->config.preempt_ms ||
+            ends = patience_ends(block, a->config.preempt_ms);
+            if (got == n || block->pinned || a->now_ms < ends ||
                 !zcb_torrent_bit(bits, slot->index) || zcb_piece_from(slot->piece, b) == peer) {
-                if (earliest > block->asked_ms)
-                    earliest = block->asked_ms;
+                if (earliest > ends)
+                    earliest = ends;
                 continue;
             }
-            torrent_revoke(a, slot, b);
-            a->revoked++;
+            take_away(a, slot, b);
             if (zcb_piece_reserve_block(slot->piece, b, peer, &place) < 0)
                 continue;
             reserve(a, slot, b, peer, &out[got++]);
             a->stats.preempted++;
         }
     }
-    // Nothing changes before the oldest that is left comes of age; what is asked for later is younger.
-    a->preempt_from = earliest > UINT64_MAX - a->config.preempt_ms ? 0 : earliest + a->config.preempt_ms;
+    // Nothing changes before one that is left comes of age; what is asked for from now on is
+    // younger than preempt_ms.
+    if (a->config.preempt_ms < UINT64_MAX - a->now_ms &&
+        earliest > a->now_ms + a->config.preempt_ms)
+        earliest = a->now_ms + a->config.preempt_ms;
+    a->preempt_from = earliest;
     return got;
 }
 
 int
-zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, uint64_t now_ms,
-                           struct zcb_torrent_request *out, int n)
+zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
+                           uint64_t now_ms, struct zcb_torrent_request *out, int n)
 {
     uint32_t next;
     int got = 0;
@@ -163,21 +195,21 @@ zcb_torrent_assembler_expire(struct zcb_torrent_assembler *a, uint64_t now_ms)
         if (slot->piece == NULL)
             continue;
         for (uint32_t b = 0; slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
-            struct torrent_block *block = &slot->blocks[b];
+            const struct torrent_block *block = &slot->blocks[b];
 
-            if (block->ticket == 0 || block->pinned || a->now_ms - block->asked_ms < a->config.request_timeout_ms)
+            if (block->ticket == 0 || block->pinned ||
+                a->now_ms < patience_ends(block, a->config.request_timeout_ms))
                 continue;
-            torrent_revoke(a, slot, b);
+            take_away(a, slot, b);
             ended++;
         }
-        if (slot->reserved == 0 && !slot->pending && a->now_ms - slot->last_ms >= a->config.stale_ms) {
+        if (slot->reserved == 0 && !slot->pending &&
+            a->now_ms - slot->last_ms >= a->config.stale_ms) {
             a->stats.stale++;
             a->stats.lost_bytes += zcb_piece_received(slot->piece);
             torrent_slot_close(a, slot);
         }
     }
-    if (ended != 0)
-        a->revoked++;
     a->stats.timeouts += ended;
     return ended;
 }

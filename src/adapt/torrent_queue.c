@@ -2,15 +2,16 @@
 //
 // What a peer was asked for, and what it is to be told next.
 //
-// A ring in the order of the REQUESTs. Answers come in that order from nearly every peer, so the one that is looked for is at the
-// front. An entry whose block went elsewhere stays as `dead`: its answer may be under way, and is then late and not
-// uncalled for. When the ring is full the oldest dead one is forgotten.
+// A ring in the order of the REQUESTs. Answers come in that order from nearly every peer, so the
+// one that is looked for is at the front. An entry whose block went elsewhere stays as `dead`: its
+// answer may be under way, and is then late and not uncalled for. When the ring is full the oldest
+// dead one is forgotten.
 #include "torrent.h"
 
 int
 torrent_queue_init(struct torrent_queue *queue, uint32_t depth)
 {
-    struct torrent_queue made = { .live = queue->live, .cancels_due = queue->cancels_due };
+    struct torrent_queue made = {.live = queue->live, .cancels_due = queue->cancels_due};
     uint32_t size = 4;
 
     while (size < 2 * depth || size < queue->count)
@@ -54,7 +55,7 @@ torrent_queue_add(struct torrent_queue *queue, const struct zcb_torrent_request 
             return false;
         take_at(queue, i);
     }
-    *torrent_queue_at(queue, queue->count++) = (struct torrent_entry){ .request = *request };
+    *torrent_queue_at(queue, queue->count++) = (struct torrent_entry){.request = *request};
     queue->live++;
     return true;
 }
@@ -65,11 +66,13 @@ torrent_queue_take(struct torrent_queue *queue, uint32_t index, uint32_t begin, 
 {
     uint32_t found = queue->count;
 
-    // The same block can be there twice, given up and asked for again: the answer is to the one that counts.
+    // The same block can be there twice, given up and asked for again: the answer is to the one
+    // that counts.
     for (uint32_t i = 0; i < queue->count; i++) {
         const struct torrent_entry *entry = torrent_queue_at(queue, i);
 
-        if (entry->request.index != index || entry->request.begin != begin || entry->request.length != length)
+        if (entry->request.index != index || entry->request.begin != begin ||
+            entry->request.length != length)
             continue;
         if (found == queue->count || !entry->dead)
             found = i;
@@ -118,7 +121,8 @@ compare(struct zcb_torrent_wire *wire)
     for (uint32_t i = 0; i < wire->queue.count; i++) {
         struct torrent_entry *entry = torrent_queue_at(&wire->queue, i);
 
-        if (!entry->dead && zcb_torrent_assembler_place(wire->assembler, &entry->request, &place) < 0)
+        if (!entry->dead &&
+            zcb_torrent_assembler_place(wire->assembler, &entry->request, &place) < 0)
             torrent_queue_kill(&wire->queue, entry, true);
     }
 }
@@ -134,8 +138,8 @@ write_cancels(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 
         if (!entry->cancel_due)
             continue;
-        r = zcb_torrent_write_cancel(out + len, room - len, entry->request.index, entry->request.begin,
-                                     entry->request.length);
+        r = zcb_torrent_write_cancel(out + len, room - len, entry->request.index,
+                                     entry->request.begin, entry->request.length);
         if (r < 0)
             break;
         len += (size_t)r;
@@ -163,9 +167,11 @@ write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 
         n = n < want ? n : want;
         n = n < 32 ? n : 32;
-        got = zcb_torrent_assembler_pick(wire->assembler, wire->peer, wire->bits, wire->now_ms, picked, (int)n);
+        got = zcb_torrent_assembler_pick(wire->assembler, wire->peer, wire->bits, wire->now_ms,
+                                         picked, (int)n);
         for (int i = 0; i < got; i++) {
-            int r = zcb_torrent_write_request(out + len, room - len, picked[i].index, picked[i].begin, picked[i].length);
+            int r = zcb_torrent_write_request(out + len, room - len, picked[i].index,
+                                              picked[i].begin, picked[i].length);
 
             if (r < 0 || !torrent_queue_add(&wire->queue, &picked[i])) {
                 zcb_torrent_assembler_cancel(wire->assembler, &picked[i]);

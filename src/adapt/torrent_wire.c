@@ -4,9 +4,10 @@
 //
 //     WAIT_HANDSHAKE -> WAIT_MESSAGE <-> IN_PAYLOAD
 //
-// A message without payload is taken off the chain at once. PIECE and unknown ones are left behind their header (IN_PAYLOAD) and
-// their payload goes where it belongs as it comes. BITFIELD and EXTENDED wait in the chain until they are whole; `hold` is
-// the length of the one that was given out last, dropped by the next call.
+// A message without payload is taken off the chain at once. PIECE and unknown ones are left behind
+// their header (IN_PAYLOAD) and their payload goes where it belongs as it comes. BITFIELD and
+// EXTENDED wait in the chain until they are whole; `hold` is the length of the one that was given
+// out last, dropped by the next call.
 #include "torrent.h"
 
 // Bytes leave the chain's front.
@@ -18,7 +19,8 @@ eat(struct zcb_torrent_wire *wire, size_t len)
 }
 
 int
-torrent_fail(struct zcb_torrent_wire *wire, const char *reason, const struct zcb_torrent_message *message, uint32_t field)
+torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
+             const struct zcb_torrent_message *message, uint32_t field)
 {
     wire->state = TORRENT_FAILED;
     wire->error.reason = reason;
@@ -35,11 +37,12 @@ torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_me
     struct torrent_entry entry;
 
     wire->current = *message;
-    wire->request = (struct zcb_torrent_request){ 0 };
+    wire->request = (struct zcb_torrent_request){0};
     wire->got = 0;
     if (message->kind == ZCB_TORRENT_PIECE) {
         wire->current.result = ZCB_TORRENT_LATE;
-        if (torrent_queue_take(&wire->queue, message->index, message->begin, message->length, &entry)) {
+        if (torrent_queue_take(&wire->queue, message->index, message->begin, message->length,
+                               &entry)) {
             if (!entry.dead)
                 wire->request = entry.request;
         } else {
@@ -90,7 +93,8 @@ payload_end(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 }
 
 int
-torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len, struct zcb_torrent_message *out)
+torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
+                        struct zcb_torrent_message *out)
 {
     wire->got += len;
     return wire->got < wire->current.payload_len ? 0 : payload_end(wire, out);
@@ -107,9 +111,11 @@ step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
         return -EAGAIN;
     len = len < left ? len : left;
     // The block may have been given to another peer since its first bytes came.
-    if (wire->request.ticket != 0 && zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) < 0)
+    if (wire->request.ticket != 0 &&
+        zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) < 0)
         wire->request.ticket = 0;
-    if (wire->request.ticket != 0 && zcb_chain_consume(&wire->chain, (uint8_t *)place.iov_base + wire->got, len) == 0)
+    if (wire->request.ticket != 0 &&
+        zcb_chain_consume(&wire->chain, (uint8_t *)place.iov_base + wire->got, len) == 0)
         wire->at += len;
     else
         eat(wire, len);
@@ -145,7 +151,8 @@ note_bitfield(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m
 
     if (zcb_chain_copy_to(&wire->chain, 4 + (size_t)wire->bits_size, &last, 1) < 0)
         return -EAGAIN;
-    if (wire->geometry->piece_count % 8 != 0 && (last & (0xff >> wire->geometry->piece_count % 8)) != 0)
+    if (wire->geometry->piece_count % 8 != 0 &&
+        (last & (0xff >> wire->geometry->piece_count % 8)) != 0)
         return torrent_fail(wire, "bitfield with spare bits set", m, 4 + (uint32_t)wire->bits_size);
     if (zcb_chain_copy_to(&wire->chain, 5, wire->bits, wire->bits_size) < 0)
         return -EAGAIN;
@@ -159,7 +166,8 @@ note_reject(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
     struct torrent_entry entry;
 
     if (!torrent_queue_take(&wire->queue, m->index, m->begin, m->length, &entry)) {
-        if ((wire->flags & ZCB_TORRENT_STRICT) != 0 || wire->unasked++ >= wire->rules.limits.max_unasked)
+        if ((wire->flags & ZCB_TORRENT_STRICT) != 0 ||
+            wire->unasked++ >= wire->rules.limits.max_unasked)
             return torrent_fail(wire, "reject of what was not asked for", m, 5);
         return 0;
     }
@@ -177,11 +185,13 @@ static int
 note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
     bool of_fast = m->kind >= ZCB_TORRENT_SUGGEST && m->kind <= ZCB_TORRENT_ALLOWED_FAST;
-    bool early = m->kind == ZCB_TORRENT_BITFIELD || m->kind == ZCB_TORRENT_HAVE_ALL || m->kind == ZCB_TORRENT_HAVE_NONE;
+    bool early = m->kind == ZCB_TORRENT_BITFIELD || m->kind == ZCB_TORRENT_HAVE_ALL ||
+                 m->kind == ZCB_TORRENT_HAVE_NONE;
     int r = 0;
 
     // What follows lies in places that this message gives up; it must be out of there first.
-    if ((m->kind == ZCB_TORRENT_CHOKE || m->kind == ZCB_TORRENT_REJECT) && wire->plan != NULL && wire->plan->left != 0)
+    if ((m->kind == ZCB_TORRENT_CHOKE || m->kind == ZCB_TORRENT_REJECT) && wire->plan != NULL &&
+        wire->plan->left != 0)
         r = torrent_direct_spill(wire);
     if (r < 0)
         return r;
@@ -268,7 +278,8 @@ step_handshake(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     if (r < 0)
         return r;
     eat(wire, ZCB_TORRENT_HANDSHAKE_SIZE);
-    *out = (struct zcb_torrent_message){ .kind = ZCB_TORRENT_HANDSHAKE, .size = ZCB_TORRENT_HANDSHAKE_SIZE };
+    *out = (struct zcb_torrent_message){.kind = ZCB_TORRENT_HANDSHAKE,
+                                        .size = ZCB_TORRENT_HANDSHAKE_SIZE};
     return 1;
 }
 
@@ -347,5 +358,6 @@ zcb_torrent_wire_payload(const struct zcb_torrent_wire *wire, struct zcb_packet 
 {
     if (wire == NULL || out == NULL || wire->hold == 0)
         return -EINVAL;
-    return zcb_chain_gather(&wire->chain, wire->current.payload_off, wire->current.payload_len, out);
+    return zcb_chain_gather(&wire->chain, wire->current.payload_off, wire->current.payload_len,
+                            out);
 }

@@ -5,9 +5,10 @@
 
 // Length field, id and up to three numbers.
 static int
-write_message(void *out, size_t room, uint32_t length, int id, int numbers, uint32_t a, uint32_t b, uint32_t c)
+write_message(void *out, size_t room, uint32_t length, int id, int numbers, uint32_t a, uint32_t b,
+              uint32_t c)
 {
-    const uint32_t values[3] = { a, b, c };
+    const uint32_t values[3] = {a, b, c};
     size_t size = 5 + 4 * (size_t)numbers;
     uint8_t *at = out;
 
@@ -31,7 +32,10 @@ zcb_torrent_write_handshake(void *out, size_t room, const struct zcb_torrent_han
         return -EINVAL;
     if (room < ZCB_TORRENT_HANDSHAKE_SIZE)
         return -ERANGE;
-    memcpy(at, "\x13" "BitTorrent protocol", 20);
+    memcpy(at,
+           "\x13"
+           "BitTorrent protocol",
+           20);
     memcpy(at + 20, what->reserved, 8);
     memcpy(at + 28, what->info_hash, 20);
     memcpy(at + 48, what->peer_id, 20);
@@ -154,7 +158,8 @@ zcb_torrent_write_piece(void *out, size_t room, uint32_t index, uint32_t begin, 
 {
     if (payload_len > UINT32_MAX - 9)
         return -EOVERFLOW;
-    return write_message(out, room, 9 + (uint32_t)payload_len, ZCB_TORRENT_PIECE, 2, index, begin, 0);
+    return write_message(out, room, 9 + (uint32_t)payload_len, ZCB_TORRENT_PIECE, 2, index, begin,
+                         0);
 }
 
 int

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Random operations on a piece beside a plain model: for each block who has it, and the bytes it must hold.
+// Random operations on a piece beside a plain model: for each block who has it, and the bytes it
+// must hold.
 
 #include "testing.h"
 
@@ -54,7 +55,7 @@ fill(struct model *m, uint8_t *to, size_t len)
         to[i] = (uint8_t)zcb_test_random(&m->random);
 }
 
-// ---- life ----------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 
 static void
 released(void *ctx, void *data, size_t len)
@@ -86,7 +87,8 @@ begin(struct model *m)
         m->region = malloc(m->length + 2 * GUARD);
         assert_non_null(m->region);
         memset(m->region, 0xa5, m->length + 2 * GUARD);
-        assert_int_equal(zcb_buf_wrap(m->region + GUARD, 0, m->length, released, m, &config.buf), 0);
+        assert_int_equal(zcb_buf_wrap(m->region + GUARD, 0, m->length, released, m, &config.buf),
+                         0);
     }
     assert_int_equal(zcb_piece_create(m->pool, m->length, &config, &m->piece), 0);
 }
@@ -126,7 +128,7 @@ end(struct model *m)
     free(m->bytes);
 }
 
-// ---- the same operation on both ------------------------------------------------------------------------
+// ---- the same operation on both -----------------------------------------------------------------
 
 static int
 expect_claim(const struct model *m, uint32_t block, uint32_t from)
@@ -237,7 +239,8 @@ do_cancel(struct model *m, uint32_t block, uint32_t from)
         m->what[block] = MISSING;
 }
 
-// Somebody else wants a block that is reserved: its owner is asked for, cancelled, and the block reserved anew.
+// Somebody else wants a block that is reserved: its owner is asked for, cancelled, and the block
+// reserved anew.
 static void
 do_pre_empt(struct model *m, uint32_t block, uint32_t from)
 {
@@ -251,7 +254,8 @@ static void
 do_share(struct model *m)
 {
     struct view *view = &m->views[below(m, MAX_VIEWS)];
-    size_t off = below(m, m->length + 2), len = below(m, 3) ? below(m, m->length + 2) : below(m, 2 * m->block_size);
+    size_t off = below(m, m->length + 2),
+           len = below(m, 3) ? below(m, m->length + 2) : below(m, 2 * m->block_size);
     int expected = 0;
 
     drop_view(m, view);
@@ -313,7 +317,8 @@ compare(const struct model *m)
 
     for (uint32_t i = 0; i < m->blocks; i++) {
         assert_true(zcb_piece_has(m->piece, i) == (m->what[i] == RECEIVED));
-        assert_int_equal(zcb_piece_from(m->piece, i), m->what[i] == MISSING ? ZCB_PIECE_NOBODY : m->from[i]);
+        assert_int_equal(zcb_piece_from(m->piece, i),
+                         m->what[i] == MISSING ? ZCB_PIECE_NOBODY : m->from[i]);
         if (m->what[i] == RECEIVED)
             received += length_of(m, i);
         else
@@ -334,7 +339,8 @@ compare(const struct model *m)
     // Where the memory is ours: every received block is what it was when it came.
     for (uint32_t i = 0; m->region != NULL && i < m->blocks; i++) {
         if (m->what[i] == RECEIVED)
-            assert_memory_equal(m->region + GUARD + i * m->block_size, m->bytes + i * m->block_size, length_of(m, i));
+            assert_memory_equal(m->region + GUARD + i * m->block_size, m->bytes + i * m->block_size,
+                                length_of(m, i));
     }
 }
 
@@ -350,7 +356,8 @@ a_piece_does_what_the_model_does(void **state)
     m->pool = must_create(NULL);
     begin(m);
     for (size_t i = 0; i < rounds; i++) {
-        // Outside the piece now and then; else mostly what is missing, or it would hardly ever be complete.
+        // Outside the piece now and then; else mostly what is missing, or it would hardly ever be
+        // complete.
         uint32_t block = (uint32_t)below(m, m->blocks + (below(m, 20) == 0 ? 3 : 0));
         uint32_t from = (uint32_t)below(m, PEERS);
         size_t operation = below(m, 100);

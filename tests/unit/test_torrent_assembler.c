@@ -649,6 +649,40 @@ in_the_end_game_a_block_goes_from_the_slow_to_the_fast(void **state)
 }
 
 static void
+two_slow_peers_do_not_take_a_block_from_each_other_for_ever(void **state)
+{
+    (void)state;
+    struct zcb_torrent_request r[8];
+    struct zcb_torrent_geometry g;
+    uint64_t now = 0;
+    struct fixture f;
+
+    start(&f, PIECE);
+    f.config.preempt_ms = 100;
+    assert_int_equal(zcb_torrent_geometry_init(&g, 1000, 1000, 0), 0); // a single block
+    assert_int_equal(zcb_torrent_assembler_create(&g, &f.config, &f.a), 0);
+    assert_int_equal(zcb_torrent_assembler_pick(f.a, 0, f.all, 0, r, 1), 1);
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        assert_int_equal(zcb_torrent_assembler_pick(f.a, turn + 1, f.all, now + (100u << turn) - 1, &r[turn + 1], 1), 0);
+        now += 100u << turn;
+        assert_int_equal(zcb_torrent_assembler_pick(f.a, turn + 1, f.all, now, &r[turn + 1], 1), 1);
+    }
+    zcb_torrent_assembler_destroy(&f.a);
+
+    start(&f, PIECE);
+    f.config.stale_ms = UINT64_MAX;
+    make(&f);
+    now = 0;
+    for (uint64_t wait = 60000; wait < (uint64_t)60000 << 5; wait *= 2) { // time-outs double as well
+        assert_int_equal(zcb_torrent_assembler_pick(f.a, 0, f.all, now, r, 1), 1);
+        assert_int_equal(zcb_torrent_assembler_expire(f.a, now + wait - 1), 0);
+        assert_int_equal(zcb_torrent_assembler_expire(f.a, now + wait), 1);
+        now += wait;
+    }
+    zcb_torrent_assembler_destroy(&f.a);
+}
+
+static void
 an_old_ticket_is_no_good_when_the_block_comes_back(void **state)
 {
     (void)state;
@@ -688,7 +722,8 @@ requests_time_out_and_stale_pieces_are_given_up(void **state)
     assert_int_equal(stats(&f).timeouts, 5);
     assert_int_equal(stats(&f).active, 2);
     assert_int_equal(zcb_torrent_assembler_pick(f.a, 2, f.all, 1200, again, 3), 3);
-    assert_int_equal(zcb_torrent_assembler_expire(f.a, 2300), 3);
+    assert_int_equal(zcb_torrent_assembler_expire(f.a, 3199), 0); // these have been taken away once
+    assert_int_equal(zcb_torrent_assembler_expire(f.a, 3200), 3);
     assert_int_equal(stats(&f).stale, 0);
     assert_int_equal(zcb_torrent_assembler_expire(f.a, 5100), 0);
     assert_int_equal(stats(&f).stale, 2);
@@ -859,6 +894,7 @@ main(void)
         cmocka_unit_test(a_wrong_hash_of_several_senders_tells_each_block),
         cmocka_unit_test(a_verdict_may_come_later),
         cmocka_unit_test(in_the_end_game_a_block_goes_from_the_slow_to_the_fast),
+        cmocka_unit_test(two_slow_peers_do_not_take_a_block_from_each_other_for_ever),
         cmocka_unit_test(an_old_ticket_is_no_good_when_the_block_comes_back),
         cmocka_unit_test(requests_time_out_and_stale_pieces_are_given_up),
         cmocka_unit_test(a_peer_that_goes_leaves_its_blocks_to_others),
