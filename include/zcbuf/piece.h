@@ -50,9 +50,10 @@ ZCB_API ZCB_MUST_CHECK int zcb_piece_create(struct zcb_pool *pool, size_t length
 ZCB_API void zcb_piece_destroy(struct zcb_piece **piece);
 
 // Copies a whole block in. `len` must be the block's length. A block that another peer has reserved
-// is -EBUSY; one that `from` has reserved itself is written and its reservation ends.
-// 0; -ERANGE (no such block); -EINVAL (wrong length, NULL); -EALREADY (received before: the first
-// stays); -EBUSY.
+// is -EBUSY; one that `from` has reserved itself is written and its reservation ends. `from` may be
+// ZCB_PIECE_NOBODY here: bytes whose sender does not matter, as of a file that is checked.
+// 0; -ERANGE (no such block); -EINVAL (wrong length, NULL data); -EALREADY (received before: the
+// first stays); -EBUSY.
 ZCB_API ZCB_MUST_CHECK int zcb_piece_write(struct zcb_piece *piece, uint32_t block,
                                            const void *data, size_t len, uint32_t from);
 
@@ -64,8 +65,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_piece_write_chain(struct zcb_piece *piece, uint32
 
 // Reserves a missing block for `from` alone and says in *out where its bytes go, to be filled in
 // any order until commit or cancel. Reserving again what `from` has reserved gives the same place.
-// The memory stays valid until then; a pre-empted peer must not write into it (cancel by another,
-// see below).
+// The memory stays valid until then; a peer whose reservation was cancelled must not write into it.
 // 0; -ERANGE; -EINVAL (from is ZCB_PIECE_NOBODY); -EALREADY (received); -EBUSY (reserved by
 // another).
 ZCB_API ZCB_MUST_CHECK int zcb_piece_reserve_block(struct zcb_piece *piece, uint32_t block,
@@ -106,7 +106,7 @@ ZCB_API size_t zcb_piece_received(const struct zcb_piece *piece);
 ZCB_API size_t zcb_piece_frontier(const struct zcb_piece *piece);
 
 // A packet of bytes that have been received (a hasher's view; valid as long as it is held, whatever
-// becomes of the piece).
+// becomes of the piece). len 0: an empty packet. Up to the frontier O(1), beyond it O(blocks / 64).
 // 0; -ERANGE (outside the piece); -EAGAIN (not all of them received).
 ZCB_API ZCB_MUST_CHECK int zcb_piece_share(const struct zcb_piece *piece, size_t off, size_t len,
                                            struct zcb_packet *out);
@@ -115,8 +115,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_piece_share(const struct zcb_piece *piece, size_t
 // 0; -EAGAIN (not complete).
 ZCB_API ZCB_MUST_CHECK int zcb_piece_take(struct zcb_piece **piece, struct zcb_packet *out);
 
-// Starts over in the same memory: all blocks missing, all reservations ended.
-// 0; -EBUSY: packets from share are out.
+// Starts over in the same memory: all blocks missing, all reservations ended. 0; -EBUSY: packets of
+// this memory are out, from share or published from config.buf before.
 ZCB_API ZCB_MUST_CHECK int zcb_piece_reset(struct zcb_piece *piece);
 
 #ifdef ZCB_HAVE_AUTO

@@ -15,8 +15,8 @@
 //
 // Block headers never live in a source's memory, so it need not be readable by the processor.
 //
-// The functions must not call the pool that they serve, nor release its buffers, nor fork; purge runs
-// under its lock.
+// The functions must not call the pool that they serve, nor release its buffers, nor fork; purge
+// runs under its lock.
 //
 // Threads: a pool calls its source from any thread, two calls at a time too; `attach` and `detach`
 // of one stretch never overlap. libc, pages, jemalloc and fixed are safe for that.

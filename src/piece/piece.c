@@ -6,7 +6,7 @@
 //
 //     held      bit: received or reserved. What next_missing searches
 //     received  bit: received. Always a subset of held
-//     from      number of the peer; means something only where held is set, so it needs no initialisation
+//     from      number of the peer; means something only where held is set, so needs no initialising
 //
 // missing --reserve--> reserved --commit--> received;  reserved --cancel--> missing;  missing or
 // one's own reservation --write--> received. Only received() makes a block received; it alone moves
@@ -86,7 +86,7 @@ trailing_zeros(uint64_t word)
 static uint32_t
 first_clear(const uint64_t *words, uint32_t count, uint32_t start)
 {
-    uint32_t words_count = (count + 63) / 64, w = start / 64, n;
+    uint32_t words_count = (count + 63) / 64, w = start / 64;
     uint64_t clear;
 
     if (start >= count)
@@ -97,8 +97,8 @@ first_clear(const uint64_t *words, uint32_t count, uint32_t start)
             return count;
         clear = ~words[w];
     }
-    n = w * 64 + trailing_zeros(clear);
-    return n < count ? n : count; // spare bits of the last word are clear too
+    // Spare bits of the last word are clear too, and the first of them has the number `count`.
+    return w * 64 + trailing_zeros(clear);
 }
 
 // Where a block lies. Neither wraps: block < blocks, so the product is below `length`.
@@ -210,7 +210,8 @@ zcb_piece_destroy(struct zcb_piece **piece)
 }
 
 int
-zcb_piece_write(struct zcb_piece *piece, uint32_t block, const void *data, size_t len, uint32_t from)
+zcb_piece_write(struct zcb_piece *piece, uint32_t block, const void *data, size_t len,
+                uint32_t from)
 {
     int result;
 
@@ -228,8 +229,8 @@ zcb_piece_write(struct zcb_piece *piece, uint32_t block, const void *data, size_
 
 // Windows of the chain rather than zcb_chain_copy_to(), which would count the bytes as its own.
 int
-zcb_piece_write_chain(struct zcb_piece *piece, uint32_t block, const struct zcb_chain *chain, size_t off,
-                      size_t len, uint32_t from)
+zcb_piece_write_chain(struct zcb_piece *piece, uint32_t block, const struct zcb_chain *chain,
+                      size_t off, size_t len, uint32_t from)
 {
     struct iovec window[WINDOW];
     size_t done = 0;
@@ -380,7 +381,7 @@ zcb_piece_share(const struct zcb_piece *piece, size_t off, size_t len, struct zc
             return -EAGAIN;
     }
     zcb_block_ref(&piece->buf->block);
-    *out = (struct zcb_packet){ piece->memory + off, len, &piece->buf->block };
+    *out = (struct zcb_packet){piece->memory + off, len, &piece->buf->block};
     return 0;
 }
 

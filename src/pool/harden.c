@@ -109,7 +109,7 @@ close_block(struct zcb_pool *pool, struct zcb_block *block)
 static void
 open_block(struct zcb_pool *pool, struct zcb_block *block)
 {
-    if (__atomic_load_n(&block->count, __ATOMIC_RELAXED) != 0)
+    if ((pool->debug & ZCB_DEBUG_ABORT) && __atomic_load_n(&block->count, __ATOMIC_RELAXED) != 0)
         zcb_misuse_in(pool, block, "a reference was taken after the last one was released");
     if (can_guard(pool, block))
         (void)zcb_os_pages_protect(block->base, block->size, true);

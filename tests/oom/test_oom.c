@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Every entry point of the core that can ask for memory, with its n-th request failing, once or for ever, for every n
-// up to where none fails any more. Then: the code is -ENOMEM, nothing has changed, the same call works once there is memory
-// again, and at the end nothing is left.
+// Every entry point of the core that can ask for memory, with its n-th request failing, once or for
+// ever, for every n up to where none fails any more. Then: the code is -ENOMEM, nothing has
+// changed, the same call works once there is memory again, and at the end nothing is left.
 //
-// Each attempt runs on a thread of its own, because what a thread needs for itself it asks for once.
+// Each attempt runs on a thread of its own, because what a thread needs for itself it asks for
+// once.
 
 #include "testing.h"
 
@@ -20,11 +21,11 @@ struct attempt {
     void (*entry)(struct attempt *attempt);
     const char *name;
     int pool_kind;
-    bool by_source;    // the source fails; else whatever asks libc for memory
+    bool by_source; // the source fails; else whatever asks libc for memory
     bool for_ever;
     uint64_t nth;
-    bool any_failed;   // one was made to fail
-    bool refused;      // and the call said so
+    bool any_failed; // one was made to fail
+    bool refused;    // and the call said so
     struct zcb_failing_source source;
     int released;
 };
@@ -41,12 +42,14 @@ arm(struct attempt *attempt)
 static void
 disarm(struct attempt *attempt)
 {
-    attempt->any_failed = attempt->any_failed || (attempt->by_source ? attempt->source.failed : zcb_alloc_failed()) != 0;
+    attempt->any_failed = attempt->any_failed ||
+                          (attempt->by_source ? attempt->source.failed : zcb_alloc_failed()) != 0;
     zcb_failing_source_fail(&attempt->source, 0, false);
     zcb_alloc_fail(0, false);
 }
 
-// Whether the call was refused for want of memory; any other failure, and one without a cause, ends the test.
+// Whether the call was refused for want of memory; any other failure, and one without a cause, ends
+// the test.
 static bool
 was_refused(struct attempt *attempt, int result)
 {
@@ -62,7 +65,8 @@ was_refused(struct attempt *attempt, int result)
     return true;
 }
 
-// Makes the call with the n-th request failing; where it is refused, checks that nothing has changed and makes it again.
+// Makes the call with the n-th request failing; where it is refused, checks that nothing has
+// changed and makes it again.
 #define TRY(attempt, result, call, unchanged)                                                      \
     do {                                                                                           \
         arm(attempt);                                                                              \
@@ -94,13 +98,6 @@ make_pool(struct attempt *attempt)
     return must_create(&config);
 }
 
-// As must_end(), but with blocks in this thread's cache, which are no leak.
-static void
-end_pool(struct zcb_pool **pool)
-{
-    must_end(pool);
-}
-
 static uint64_t
 live(struct zcb_pool *pool)
 {
@@ -128,7 +125,7 @@ foreign_packet(struct attempt *attempt, size_t off, size_t len)
     return packet;
 }
 
-// ---- sources -------------------------------------------------------------------------------------------
+// ---- sources ------------------------------------------------------------------------------------
 
 static void
 source_fixed(struct attempt *attempt)
@@ -169,7 +166,7 @@ map_file_stable(struct attempt *attempt)
     map_file_with(attempt, ZCB_MAP_STABLE);
 }
 
-// ---- pools ---------------------------------------------------------------------------------------------
+// ---- pools --------------------------------------------------------------------------------------
 
 static void
 pool_create(struct attempt *attempt)
@@ -178,9 +175,10 @@ pool_create(struct attempt *attempt)
     struct zcb_pool *pool = NULL;
     int result;
 
-    TRY(attempt, result, zcb_pool_create(&config, &pool), pool == NULL && attempt->source.live == 0);
+    TRY(attempt, result, zcb_pool_create(&config, &pool),
+        pool == NULL && attempt->source.live == 0);
     CHECK(attempt->source.closed == 0);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -193,8 +191,9 @@ pool_create_preallocated(struct attempt *attempt)
     config.tiers[0] = (struct zcb_tier){.buffer_size = 4096, .prealloc = 200};
     config.tiers[1] = (struct zcb_tier){.buffer_size = 65536, .prealloc = 10};
     TRY(attempt, result, zcb_pool_create(&config, &pool),
-        pool == NULL && attempt->source.live == 0 && attempt->source.attached == 0 && attempt->source.closed == 0);
-    end_pool(&pool);
+        pool == NULL && attempt->source.live == 0 && attempt->source.attached == 0 &&
+            attempt->source.closed == 0);
+    must_end(&pool);
 }
 
 static void
@@ -208,7 +207,7 @@ acquire_of(struct attempt *attempt, size_t len)
     CHECK(zcb_buf_tailroom(buf) >= len);
     memset(zcb_buf_data(buf), 1, len);
     zcb_buf_release(&buf);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -240,10 +239,11 @@ pool_acquire_beyond_a_tier(struct attempt *attempt)
     config.tiers[0] = (struct zcb_tier){.buffer_size = 4096, .max_buffers = 1};
     pool = must_create(&config);
     first = must_acquire(pool, 100);
-    TRY(attempt, result, zcb_pool_acquire_flags(pool, 100, ZCB_ACQUIRE_RESERVED, &buf), buf == NULL && live(pool) == 1);
+    TRY(attempt, result, zcb_pool_acquire_flags(pool, 100, ZCB_ACQUIRE_RESERVED, &buf),
+        buf == NULL && live(pool) == 1);
     zcb_buf_release(&buf);
     zcb_buf_release(&first);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -254,13 +254,14 @@ pool_acquire_n(struct attempt *attempt)
     struct zcb_buf *bufs[N] = {NULL};
     int result;
 
-    TRY(attempt, result, zcb_pool_acquire_n(pool, 65536, bufs, N), bufs[0] == NULL && live(pool) == 0);
+    TRY(attempt, result, zcb_pool_acquire_n(pool, 65536, bufs, N),
+        bufs[0] == NULL && live(pool) == 0);
     CHECK(result >= 1 && result <= N);
     CHECK(live(pool) == (uint64_t)result); // fewer than asked for is no failure
     for (int i = 0; i < N; i++)
         CHECK((bufs[i] != NULL) == (i < result));
     zcb_buf_release_n(bufs, N);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -270,7 +271,7 @@ pool_prefault(struct attempt *attempt)
     int result;
 
     TRY(attempt, result, zcb_pool_prefault(pool, 4096, 300), live(pool) == 0);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -280,10 +281,10 @@ thread_warm(struct attempt *attempt)
     int result;
 
     TRY(attempt, result, zcb_thread_warm(pool), live(pool) == 0);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
-// ---- bufs and packets ----------------------------------------------------------------------------------
+// ---- bufs and packets ---------------------------------------------------------------------------
 
 static void
 buf_alloc(struct attempt *attempt)
@@ -303,7 +304,8 @@ buf_wrap(struct attempt *attempt)
     struct zcb_buf *buf = NULL;
     int result;
 
-    TRY(attempt, result, zcb_buf_wrap(bytes, 0, 64, count_release, attempt, &buf), buf == NULL && attempt->released == 0);
+    TRY(attempt, result, zcb_buf_wrap(bytes, 0, 64, count_release, attempt, &buf),
+        buf == NULL && attempt->released == 0);
     zcb_buf_release(&buf);
     CHECK(attempt->released == 1);
 }
@@ -327,9 +329,10 @@ packet_copy(struct attempt *attempt)
     struct zcb_packet packet = {0};
     int result;
 
-    TRY(attempt, result, zcb_packet_copy(pool, foreign, 1000, &packet), packet.owner == NULL && live(pool) == 0);
+    TRY(attempt, result, zcb_packet_copy(pool, foreign, 1000, &packet),
+        packet.owner == NULL && live(pool) == 0);
     zcb_packet_unref(&packet);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -345,7 +348,7 @@ packet_make_writable(struct attempt *attempt)
     CHECK(result == 1);
     CHECK(packet.owner == NULL && attempt->released == 1);
     zcb_buf_release(&buf);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -358,24 +361,26 @@ packet_compact(struct attempt *attempt)
     CHECK(zcb_packet_slice(&large, 100, 50, &packet) == 0);
     memset((void *)(uintptr_t)packet.data, 1, 50);
     TRY(attempt, result, zcb_packet_compact(&packet, pool),
-        packet.data == large.data + 100 && packet.owner == large.owner && !zcb_packet_is_unique(&large));
+        packet.data == large.data + 100 && packet.owner == large.owner &&
+            !zcb_packet_is_unique(&large));
     CHECK(result == 1);
     CHECK(zcb_packet_is_unique(&large));
     zcb_packet_unref(&packet);
     zcb_packet_unref(&large);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
-// ---- chains --------------------------------------------------------------------------------------------
+// ---- chains -------------------------------------------------------------------------------------
 
-// So many chunks that the next one needs another ring, whatever the sizes of rings are: 32 at a time are tried, at several
-// lengths, by push_at() and its like.
+// Foreign packets that do not touch, so that each is a chunk. The callers try every number of
+// chunks up to where a ring has to grow, whatever the sizes of rings are.
 static void
 chain_of(struct attempt *attempt, struct zcb_chain *chain, struct zcb_pool *pool, size_t chunks)
 {
     CHECK(zcb_chain_init(chain, pool, NULL) == 0);
     for (size_t i = 0; i < chunks; i++) {
-        struct zcb_packet packet = foreign_packet(attempt, i % 1000, 3); // do not touch: they are not merged
+        struct zcb_packet packet =
+            foreign_packet(attempt, i % 2 * 1000, 3);
 
         CHECK(zcb_chain_push(chain, &packet) == 0);
     }
@@ -403,7 +408,8 @@ chain_push_either(struct attempt *attempt, bool front)
         attempt->released = 0;
         chain_of(attempt, &chain, NULL, chunks);
         packet = foreign_packet(attempt, 2000, 3);
-        TRY(attempt, result, front ? zcb_chain_push_front(&chain, &packet) : zcb_chain_push(&chain, &packet),
+        TRY(attempt, result,
+            front ? zcb_chain_push_front(&chain, &packet) : zcb_chain_push(&chain, &packet),
             chain_is(&chain, chunks) && packet.data == foreign + 2000 && attempt->released == 0);
         CHECK(packet.owner == NULL);
         CHECK(chain_is(&chain, chunks + 1));
@@ -438,7 +444,7 @@ chain_push_below(struct attempt *attempt)
         zcb_chain_len(&chain) == 0 && packet.len == 50 && attempt->released == 0);
     CHECK(attempt->released == 1);
     zcb_chain_finish(&chain);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -458,7 +464,7 @@ chain_append(struct attempt *attempt)
         zcb_chain_finish(&chain);
     }
     free(bytes);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -483,7 +489,7 @@ chain_reserve_and_commit(struct attempt *attempt)
         CHECK(zcb_chain_len(&chain) == chunks * 3 + 100000);
         zcb_chain_finish(&chain);
     }
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -500,7 +506,7 @@ chain_take(struct attempt *attempt)
     CHECK(zcb_chain_len(&chain) == 10 && attempt->released == 6);
     zcb_packet_unref(&packet);
     zcb_chain_finish(&chain);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -512,12 +518,13 @@ chain_gather(struct attempt *attempt)
     int result;
 
     chain_of(attempt, &chain, pool, 10);
-    TRY(attempt, result, zcb_chain_gather(&chain, 1, 20, &packet), chain_is(&chain, 10) && packet.owner == NULL);
+    TRY(attempt, result, zcb_chain_gather(&chain, 1, 20, &packet),
+        chain_is(&chain, 10) && packet.owner == NULL);
     CHECK(result == 1);
     CHECK(chain_is(&chain, 10));
     zcb_packet_unref(&packet);
     zcb_chain_finish(&chain);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -553,7 +560,7 @@ chain_move(struct attempt *attempt)
     CHECK(attempt->released == 101);
 }
 
-// ---- pieces --------------------------------------------------------------------------------------------
+// ---- pieces -------------------------------------------------------------------------------------
 
 static void
 piece_create(struct attempt *attempt)
@@ -562,9 +569,10 @@ piece_create(struct attempt *attempt)
     struct zcb_piece *piece = NULL;
     int result;
 
-    TRY(attempt, result, zcb_piece_create(pool, 100000, NULL, &piece), piece == NULL && live(pool) == 0);
+    TRY(attempt, result, zcb_piece_create(pool, 100000, NULL, &piece),
+        piece == NULL && live(pool) == 0);
     zcb_piece_destroy(&piece);
-    end_pool(&pool);
+    must_end(&pool);
 }
 
 static void
@@ -582,7 +590,7 @@ piece_create_in_a_buf(struct attempt *attempt)
     CHECK(attempt->released == 1);
 }
 
-// ---- what needs no memory: not one of these may ask for any, so none of them is refused -------------------
+// ---- what needs no memory: not one of these may ask for any, so none of them is refused ---------
 
 static void
 everything_else(struct attempt *attempt)
@@ -643,7 +651,10 @@ static const struct {
     const char *name;
     bool must_fail; // asks libc for memory whatever the pool; else it may cope
 } entries[] = {
-#define ENTRY(name, must_fail) {name, #name, must_fail}
+#define ENTRY(name, must_fail)                                                                     \
+    {                                                                                              \
+        name, #name, must_fail                                                                     \
+    }
     ENTRY(source_fixed, true),
     ENTRY(map_file, true),
     ENTRY(map_file_stable, true),
@@ -726,8 +737,8 @@ fail_every_request_of_every_entry_point(bool by_source)
                 attempt.nth = nth;
                 make_attempt(&attempt);
                 if (zcb_alloc_live() != before)
-                    print_error("%s, request %" PRIu64 ": %" PRId64 " blocks leaked\n", attempt.name, nth,
-                                zcb_alloc_live() - before);
+                    print_error("%s, request %" PRIu64 ": %" PRId64 " blocks leaked\n",
+                                attempt.name, nth, zcb_alloc_live() - before);
                 assert_int_equal(zcb_alloc_live(), before);
                 refused = refused || attempt.refused;
                 if (!attempt.any_failed)
@@ -744,7 +755,8 @@ fail_every_request_of_every_entry_point(bool by_source)
             assert_true(refused);
         }
         if (zcb_test_env("ZCB_VERBOSE", 0) != 0)
-            print_message("%s: %" PRIu64 " requests%s\n", entries[e].name, most, refused ? ", refused" : "");
+            print_message("%s: %" PRIu64 " requests%s\n", entries[e].name, most,
+                          refused ? ", refused" : "");
     }
 }
 
@@ -764,10 +776,10 @@ a_call_without_memory_from_libc_changes_nothing(void **state)
     fail_every_request_of_every_entry_point(false);
 }
 
-// ---- a process that may not have more -------------------------------------------------------------------
+// ---- a process that may not have more -----------------------------------------------------------
 
 // The stack grows by need as well, and where it cannot the process dies: so it grows beforehand.
-static void
+static __attribute__((noinline)) void
 grow_the_stack(void)
 {
     volatile uint8_t room[256 * KIB];

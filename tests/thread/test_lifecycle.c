@@ -590,8 +590,8 @@ destructors_of_a_thread_may_release_after_its_caches_are_gone(void **state)
     pthread_key_delete(keys[1]);
 }
 
-// A release can find that it is time for decay, which gives slabs back without the lock: the pool has to
-// stay until that is done, also where it is destroyed meanwhile and nothing is out any more.
+// A release can find that it is time for decay, which gives slabs back without the lock: the pool
+// has to stay until that is done, also where it is destroyed meanwhile and nothing is out any more.
 
 struct slow_free {
     struct end end;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Packets on several threads. ThreadSanitizer is the judge of the ordering: what is written and read here has no other
-// protection than what the library promises.
+// Packets on several threads. ThreadSanitizer is the judge of the ordering: what is written and
+// read here has no other protection than what the library promises.
 
 #include "testing.h"
 
@@ -12,7 +12,7 @@
 
 #define MAX_THREADS 8
 
-// ---- a queue of packets, as a program would have it -----------------------------------------------------
+// ---- a queue of packets, as a program would have it ---------------------------------------------
 
 #define QUEUE 64
 
@@ -95,9 +95,10 @@ queue_close(struct queue *queue)
     pthread_mutex_unlock(&queue->lock);
 }
 
-// ---- packets whose bytes tell where they are ------------------------------------------------------------
+// ---- packets whose bytes tell where they are ----------------------------------------------------
 
-// The first byte is a seed, each further one the one before and 7 more: any view can be checked by itself.
+// The first byte is a seed, each further one the one before and 7 more: any view can be checked by
+// itself.
 static void
 fill(uint8_t *data, size_t len, uint8_t seed)
 {
@@ -124,7 +125,7 @@ new_packet(struct zcb_pool *pool, size_t len, uint8_t seed)
     return packet;
 }
 
-// ---- 2 to 8 threads on the same packets -----------------------------------------------------------------
+// ---- 2 to 8 threads on the same packets ---------------------------------------------------------
 
 struct crowd {
     struct zcb_pool *pool;
@@ -194,7 +195,8 @@ views_of_shared_packets_live_and_die_on_many_threads(void **state)
 {
     (void)state;
     for (size_t n = 2; n <= MAX_THREADS; n *= 2) {
-        struct crowd crowd = {.pool = must_create(NULL), .rounds = zcb_test_rounds(4000), .seed = n};
+        struct crowd crowd = {
+            .pool = must_create(NULL), .rounds = zcb_test_rounds(4000), .seed = n};
         pthread_t threads[MAX_THREADS];
         struct zcb_packet packet;
 
@@ -214,7 +216,7 @@ views_of_shared_packets_live_and_die_on_many_threads(void **state)
     }
 }
 
-// ---- made in A, dropped in B ----------------------------------------------------------------------------
+// ---- made in A, dropped in B --------------------------------------------------------------------
 
 struct pipe_line {
     struct zcb_pool *pool;
@@ -261,7 +263,7 @@ packets_made_in_one_thread_are_dropped_in_another(void **state)
     must_end(&line.pool);
 }
 
-// ---- a writer that goes on behind what it published -----------------------------------------------------
+// ---- a writer that goes on behind what it published ---------------------------------------------
 
 static void
 readers_follow_a_writer_in_the_same_block(void **state)
@@ -293,7 +295,7 @@ readers_follow_a_writer_in_the_same_block(void **state)
     must_end(&line.pool);
 }
 
-// ---- who releases ---------------------------------------------------------------------------------------
+// ---- who releases -------------------------------------------------------------------------------
 
 struct foreign {
     uint8_t bytes[64];
@@ -374,10 +376,12 @@ foreign_memory_is_released_once_by_the_thread_that_was_last(void **state)
             foreigns[i]->expected = n;
             foreigns[i]->released = &released;
             if (i % 2 == 0)
-                packet = zcb_packet_wrap_in(&foreigns[i]->storage, foreigns[i]->bytes, 64, foreign_released,
-                                            foreigns[i]);
+                packet = zcb_packet_wrap_in(&foreigns[i]->storage, foreigns[i]->bytes, 64,
+                                            foreign_released, foreigns[i]);
             else
-                assert_int_equal(zcb_packet_wrap(foreigns[i]->bytes, 64, foreign_released, foreigns[i], &packet), 0);
+                assert_int_equal(
+                    zcb_packet_wrap(foreigns[i]->bytes, 64, foreign_released, foreigns[i], &packet),
+                    0);
             zcb_packet_ref_n(&packet, (uint32_t)n - 1);
             for (int t = 0; t < n; t++)
                 droppers[t].packets[i] = packet;
@@ -394,7 +398,7 @@ foreign_memory_is_released_once_by_the_thread_that_was_last(void **state)
     }
 }
 
-// ---- alone again: writing after others have read --------------------------------------------------------
+// ---- alone again: writing after others have read ------------------------------------------------
 
 struct reader {
     struct queue queue;
@@ -436,7 +440,8 @@ who_is_alone_may_write_what_others_have_read(void **state)
         while (!zcb_packet_is_unique(&packet))
             sched_yield();
         assert_int_equal(zcb_packet_make_writable(&packet, NULL, &buf), 0);
-        fill(zcb_buf_data(buf), 1000, (uint8_t)i); // a race, were the reader not known to be through
+        fill(zcb_buf_data(buf), 1000,
+             (uint8_t)i); // a race, were the reader not known to be through
         zcb_buf_share(&buf, &packet);
         assert_ptr_equal(packet.data, data);
     }
@@ -447,7 +452,7 @@ who_is_alone_may_write_what_others_have_read(void **state)
     must_end(&pool);
 }
 
-// ---- a hasher behind a piece that fills -----------------------------------------------------------------
+// ---- a hasher behind a piece that fills ---------------------------------------------------------
 
 static void
 a_piece_fills_while_another_thread_reads_what_is_complete(void **state)
@@ -477,13 +482,15 @@ a_piece_fills_while_another_thread_reads_what_is_complete(void **state)
             assert_int_equal(zcb_piece_write(piece, block, data, BLOCK, 1), 0);
             if (zcb_piece_frontier(piece) == hashed)
                 continue;
-            assert_int_equal(zcb_piece_share(piece, hashed, zcb_piece_frontier(piece) - hashed, &view), 0);
+            assert_int_equal(
+                zcb_piece_share(piece, hashed, zcb_piece_frontier(piece) - hashed, &view), 0);
             hashed += view.len;
             queue_put(&reader.queue, view);
         }
         assert_int_equal(hashed, BLOCKS * BLOCK);
         if (round % 2 == 0) {
-            while (zcb_piece_reset(piece) == -EBUSY) // what the reader still holds must not be written again
+            while (zcb_piece_reset(piece) ==
+                   -EBUSY) // what the reader still holds must not be written again
                 sched_yield();
         } else {
             struct zcb_packet whole = {0};

@@ -235,8 +235,6 @@ use_all_in_the_child(void *argument)
 {
     struct storm *storm = argument;
 
-    // All that this one does it does under a lock, so the fork found nothing half done in it.
-    must_be_at_rest(storm->pools[1]);
     for (size_t p = 0; p < 3; p++) {
         struct zcb_buf *bufs[20] = {NULL};
 
@@ -288,6 +286,50 @@ fork_in_the_midst_of_everything(void **state)
         pthread_join(threads[i], NULL);
     for (size_t p = 0; p < 3; p++)
         must_end(&storm.pools[p]);
+}
+
+static void *
+hammer_until_stopped(void *argument)
+{
+    struct storm *storm = argument;
+    struct zcb_buf *bufs[20];
+
+    for (size_t i = 0; !__atomic_load_n(&storm->stop, __ATOMIC_ACQUIRE); i++) {
+        CHECK(zcb_pool_acquire_n(storm->pools[0], 1, bufs, 20) == 20);
+        zcb_buf_release_n(bufs, 20);
+    }
+    return NULL;
+}
+
+static void
+find_all_in_order(void *argument)
+{
+    struct storm *storm = argument;
+
+    must_be_at_rest(storm->pools[0]);
+}
+
+// All that a pool without caches does it does under its lock, which a fork waits for.
+static void
+a_fork_never_finds_a_call_half_done(void **state)
+{
+    const struct zcb_pool_config config = {.flags = ZCB_POOL_NO_CACHE};
+    struct storm storm = {.pools = {must_create(&config)}};
+    pthread_t threads[2];
+    size_t count = zcb_test_rounds(ZCB_UNDER_TSAN || ZCB_UNDER_ASAN ? 50 : 400);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, hammer_until_stopped, &storm) == 0);
+    for (size_t i = 0; i < count; i++) {
+        struct child child = child_run(find_all_in_order, &storm);
+
+        assert_child_succeeded(child);
+    }
+    __atomic_store_n(&storm.stop, true, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    must_end(&storm.pools[0]);
 }
 
 static void *
@@ -463,6 +505,7 @@ main(void)
         cmocka_unit_test(
             what_other_threads_had_cached_is_recovered_and_what_they_had_out_stays_out),
         cmocka_unit_test(fork_in_the_midst_of_everything),
+        cmocka_unit_test(a_fork_never_finds_a_call_half_done),
         cmocka_unit_test(a_child_may_have_threads_of_its_own),
         cmocka_unit_test(a_fork_while_another_thread_is_in_the_callback_leaves_a_pool_that_works),
         cmocka_unit_test(a_closed_pool_that_only_others_held_is_gone_in_the_child),

@@ -37,7 +37,7 @@ large_packet(struct zcb_pool *pool, size_t len)
     return packet;
 }
 
-// ---- one function for each way of moving bytes; each moves 150 bytes in one call ---------------------
+// ---- one function for each way of moving bytes; each moves 150 bytes in one call ----------------
 
 static void
 by_copy_to(struct zcb_pool *pool)
@@ -226,7 +226,7 @@ by_map(struct zcb_pool *pool)
     fclose(file);
 }
 
-// ---- what moves nothing --------------------------------------------------------------------------------
+// ---- what moves nothing -------------------------------------------------------------------------
 
 static void
 by_sharing(struct zcb_pool *pool)
@@ -296,7 +296,7 @@ static const struct way {
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 #define EACH 150 // bytes
 
-// ---- tests ---------------------------------------------------------------------------------------------
+// ---- tests --------------------------------------------------------------------------------------
 
 static void
 every_way_of_moving_bytes_is_counted_exactly_under_its_reason(void **state)
@@ -383,7 +383,7 @@ nothing_moved_counts_nothing(void **state)
     must_end(&pool);
 }
 
-// ---- threads -------------------------------------------------------------------------------------------
+// ---- threads ------------------------------------------------------------------------------------
 
 struct worker {
     pthread_t thread;
@@ -430,7 +430,8 @@ totals_keep_what_ended_threads_have_moved(void **state)
         }
         for (size_t i = 0; i < 8; i++) {
             assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-            // A thread's own count begins with it, also where the system gives it the stack of one before.
+            // A thread's own count begins with it, also where the system gives it the stack of one
+            // before.
             assert_int_equal(workers[i].own.bytes[ZCB_COPY_PIECE], workers[i].times);
             assert_int_equal(workers[i].own.calls[ZCB_COPY_PIECE], workers[i].times);
             assert_int_equal(zcb_copies_bytes(&workers[i].own), workers[i].times);
@@ -445,7 +446,7 @@ totals_keep_what_ended_threads_have_moved(void **state)
     assert_memory_equal(&mine_before, &mine_after, sizeof(mine_before));
 }
 
-// ---- tracing -------------------------------------------------------------------------------------------
+// ---- tracing ------------------------------------------------------------------------------------
 
 struct traced {
     enum zcb_copy_reason reason;

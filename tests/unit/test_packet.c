@@ -35,7 +35,9 @@ wrap(struct foreign *foreign)
     foreign->released = 0;
     for (size_t i = 0; i < sizeof(foreign->bytes); i++)
         foreign->bytes[i] = (uint8_t)(i ^ 0x5a);
-    assert_int_equal(zcb_packet_wrap(foreign->bytes, sizeof(foreign->bytes), foreign_released, foreign, &packet), 0);
+    assert_int_equal(
+        zcb_packet_wrap(foreign->bytes, sizeof(foreign->bytes), foreign_released, foreign, &packet),
+        0);
     return packet;
 }
 
@@ -43,7 +45,8 @@ static struct zcb_packet
 wrap_in(struct foreign *foreign)
 {
     foreign->released = 0;
-    return zcb_packet_wrap_in(&foreign->storage, foreign->bytes, sizeof(foreign->bytes), foreign_released, foreign);
+    return zcb_packet_wrap_in(&foreign->storage, foreign->bytes, sizeof(foreign->bytes),
+                              foreign_released, foreign);
 }
 
 static uint32_t
@@ -73,7 +76,7 @@ must_be_empty(const struct zcb_packet *packet)
     assert_null(packet->owner);
 }
 
-// ---- references ----------------------------------------------------------------------------------------
+// ---- references ---------------------------------------------------------------------------------
 
 static void
 a_static_packet_costs_nothing_and_is_never_freed(void **state)
@@ -109,7 +112,8 @@ each_reference_is_dropped_once_and_the_last_one_releases(void **state)
 
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
-        struct zcb_packet packet = kind == 0 ? wrap(&foreign) : wrap_in(&foreign), refs[5], many[16];
+        struct zcb_packet packet = kind == 0 ? wrap(&foreign) : wrap_in(&foreign), refs[5],
+                          many[16];
 
         assert_true(zcb_packet_is_unique(&packet));
         for (int i = 0; i < 5; i++) {
@@ -158,7 +162,7 @@ wrap_refuses_what_cannot_be_and_does_not_release(void **state)
     zcb_packet_unref(&packet);
 }
 
-// ---- views ---------------------------------------------------------------------------------------------
+// ---- views --------------------------------------------------------------------------------------
 
 static void
 a_slice_is_a_view_with_a_reference_of_its_own(void **state)
@@ -167,7 +171,8 @@ a_slice_is_a_view_with_a_reference_of_its_own(void **state)
     struct zcb_packet packet = numbered(pool, 1000), slices[7], inner = {0};
     static const struct {
         size_t off, len;
-    } bad[] = {{1001, 0}, {1000, 1}, {0, 1001}, {999, 2}, {1, SIZE_MAX}, {SIZE_MAX, 1}, {SIZE_MAX, SIZE_MAX}};
+    } bad[] = {{1001, 0},     {1000, 1},     {0, 1001},           {999, 2},
+               {1, SIZE_MAX}, {SIZE_MAX, 1}, {SIZE_MAX, SIZE_MAX}};
     uint64_t before = zcb_alloc_count();
 
     (void)state;
@@ -198,7 +203,8 @@ a_slice_is_a_view_with_a_reference_of_its_own(void **state)
     // A slice of a slice outlives both.
     assert_int_equal(zcb_packet_slice(&packet, 100, 800, &slices[0]), 0);
     assert_int_equal(zcb_packet_slice(&slices[0], 100, 10, &inner), 0);
-    assert_int_equal(zcb_packet_slice(&slices[0], 795, 6, &slices[1]), -ERANGE); // not beyond its own view
+    assert_int_equal(zcb_packet_slice(&slices[0], 795, 6, &slices[1]),
+                     -ERANGE); // not beyond its own view
     zcb_packet_unref(&packet);
     zcb_packet_unref(&slices[0]);
     assert_true(zcb_packet_is_unique(&inner));
@@ -248,7 +254,23 @@ a_split_cuts_in_two_and_an_empty_side_holds_nothing(void **state)
     must_end(&pool);
 }
 
-// ---- the release of foreign memory ---------------------------------------------------------------------
+static void
+a_view_of_nothing_that_has_a_block_lets_go_of_it_when_it_is_split(void **state)
+{
+    struct foreign foreign;
+    struct zcb_packet packet = wrap(&foreign), front = {0};
+
+    (void)state;
+    packet.len = 0; // as a packet of no bytes at all, wrapped
+    assert_int_equal(zcb_packet_split(&packet, 1, &front), -ERANGE);
+    assert_int_equal(foreign.released, 0);
+    assert_int_equal(zcb_packet_split(&packet, 0, &front), 0);
+    must_be_empty(&packet);
+    must_be_empty(&front);
+    assert_int_equal(foreign.released, 1);
+}
+
+// ---- the release of foreign memory --------------------------------------------------------------
 
 struct family {
     struct zcb_packet siblings[3];
@@ -302,7 +324,8 @@ a_release_may_let_go_of_other_packets_and_bufs(void **state)
     must_end(&pool);
 }
 
-// Memory that goes with its release, header and bytes and all; AddressSanitizer sees whoever looks at it afterwards.
+// Memory that goes with its release, header and bytes and all; AddressSanitizer sees whoever looks
+// at it afterwards.
 static void
 free_it(void *ctx, void *data, size_t len)
 {
@@ -324,7 +347,8 @@ foreign_memory_may_be_freed_by_its_release(void **state)
         struct zcb_buf *buf = NULL;
 
         assert_non_null(foreign);
-        packet = zcb_packet_wrap_in(&foreign->storage, foreign->bytes, sizeof(foreign->bytes), free_it, foreign);
+        packet = zcb_packet_wrap_in(&foreign->storage, foreign->bytes, sizeof(foreign->bytes),
+                                    free_it, foreign);
         switch (by) {
         case 0:
             zcb_packet_unref(&packet);
@@ -386,7 +410,7 @@ a_long_line_of_references_goes_in_any_order(void **state)
     free(packets);
 }
 
-// ---- counts at the top ---------------------------------------------------------------------------------
+// ---- counts at the top --------------------------------------------------------------------------
 
 // How a count that is nearly at its maximum is passed: each must pin the block.
 enum { BY_REF, BY_SLICE, BY_REF_N, BY_HUGE_REF_N, BY_SPLIT, WAYS };
@@ -424,6 +448,7 @@ a_count_past_its_maximum_pins_the_memory_for_ever(void **state)
             assert_int_equal(zcb_packet_split(&packet, 100, &other), 0);
             break;
         }
+        assert_in_range(count_of(&packet), 0xa0000000u, 0xe0000000u); // far from either end
         // Neither more references nor any number of drops lead out of it.
         for (int i = 0; i < 100000; i++) {
             struct zcb_packet more = zcb_packet_ref(&packet);
@@ -436,6 +461,17 @@ a_count_past_its_maximum_pins_the_memory_for_ever(void **state)
         }
         zcb_packet_ref_n(&packet, 1u << 30);
         assert_true(count_of(&packet) > ZCB_COUNT_MAX);
+        // Nor from the ends of that range, where it has been driven somehow; and from there it is put
+        // back to the middle, out of the reach of what threads can do at a time.
+        for (int end = 0; end < 2; end++) {
+            packet.owner->count = end == 0 ? ZCB_COUNT_MAX + 1 : UINT32_MAX;
+            other = packet;
+            if (end == 0)
+                zcb_packet_unref(&other);
+            else
+                other = zcb_packet_ref(&packet);
+            assert_in_range(count_of(&packet), 0xa0000000u, 0xe0000000u);
+        }
         zcb_packet_unref(&packet);
         assert_int_equal(foreign.released, 0);
     }
@@ -477,7 +513,7 @@ publishing_at_the_top_pins_too(void **state)
     assert_true(buf->block.count > ZCB_COUNT_MAX);
 }
 
-// ---- copying -------------------------------------------------------------------------------------------
+// ---- copying ------------------------------------------------------------------------------------
 
 static void
 copy_puts_the_bytes_into_the_pool_and_counts_them(void **state)
@@ -632,7 +668,8 @@ memory_that_others_see_or_nobody_may_write_is_copied(void **state)
             assert_memory_equal(other.data, bytes, 256);
         if (kind == PUBLISHED)
             assert_memory_equal(data, bytes, len);
-        assert_int_equal(foreign.released, kind == CONST_WRAPPED || kind == CONST_WRAPPED_IN ? 1 : 0);
+        assert_int_equal(foreign.released,
+                         kind == CONST_WRAPPED || kind == CONST_WRAPPED_IN ? 1 : 0);
         zcb_buf_release(&buf);
         zcb_buf_release(&writer);
         zcb_packet_unref(&other);
@@ -646,9 +683,10 @@ compact_frees_a_large_block_for_a_small_copy(void **state)
     static const struct {
         size_t block, len, pinned;
     } cases[] = {
-        {65536, 1, 4096},        {65536, 4096, 4096},     {65536, 4097, 16384}, {65536, 16384, 16384},
-        {65536, 16385, 65536},   {16384, 4096, 4096},     {16384, 4097, 16384}, {4096, 1, 4096},
-        {1u << 20, 100, 4096},   {1u << 20, 65536, 65536},
+        {65536, 1, 4096},         {65536, 4096, 4096},   {65536, 4097, 16384},
+        {65536, 16384, 16384},    {65536, 16385, 65536}, {16384, 4096, 4096},
+        {16384, 4097, 16384},     {4096, 1, 4096},       {1u << 20, 100, 4096},
+        {1u << 20, 65536, 65536},
     };
     struct zcb_pool *pool = must_create(NULL);
 
@@ -704,7 +742,8 @@ static void
 a_copy_that_fails_leaves_the_packet_as_it_was(void **state)
 {
     const struct zcb_pool_config config = {
-        .tiers = {{.buffer_size = 4096, .max_buffers = 1}, {.buffer_size = 65536, .max_buffers = 1}},
+        .tiers = {{.buffer_size = 4096, .max_buffers = 1},
+                  {.buffer_size = 65536, .max_buffers = 1}},
         .policy = ZCB_POOL_FAIL,
         .flags = ZCB_POOL_NO_CACHE,
     };
@@ -738,7 +777,7 @@ a_copy_that_fails_leaves_the_packet_as_it_was(void **state)
     must_end(&pool);
 }
 
-// ---- where it lies -------------------------------------------------------------------------------------
+// ---- where it lies ------------------------------------------------------------------------------
 
 static void
 region_finds_the_slab_and_what_attach_said(void **state)
@@ -818,6 +857,7 @@ main(void)
         cmocka_unit_test(wrap_refuses_what_cannot_be_and_does_not_release),
         cmocka_unit_test(a_slice_is_a_view_with_a_reference_of_its_own),
         cmocka_unit_test(a_split_cuts_in_two_and_an_empty_side_holds_nothing),
+        cmocka_unit_test(a_view_of_nothing_that_has_a_block_lets_go_of_it_when_it_is_split),
         cmocka_unit_test(a_release_may_let_go_of_other_packets_and_bufs),
         cmocka_unit_test(foreign_memory_may_be_freed_by_its_release),
         cmocka_unit_test(a_long_line_of_references_goes_in_any_order),

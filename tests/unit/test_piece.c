@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Piece assembly. Most pieces lie in memory of the test's own with guard bytes around, so that every byte a call
-// wrote, or should not have, is seen.
+// Piece assembly. Most pieces lie in memory of the test's own with guard bytes around, so that
+// every byte a call wrote, or should not have, is seen.
 
 #include "testing.h"
 
@@ -76,7 +76,8 @@ arena_piece(struct arena *arena, size_t length, size_t block_size)
     return piece;
 }
 
-// What block `block` holds in these tests: its bytes differ from its neighbours' and along the block.
+// What block `block` holds in these tests: its bytes differ from its neighbours' and along the
+// block.
 static uint8_t
 byte_of(uint32_t block, size_t i)
 {
@@ -124,7 +125,7 @@ all_bytes_are(const uint8_t *at, size_t len, uint8_t value)
     return true;
 }
 
-// ---- geometry ------------------------------------------------------------------------------------------
+// ---- geometry -----------------------------------------------------------------------------------
 
 static const struct geometry {
     size_t length, block_size;
@@ -215,7 +216,9 @@ pieces_of_every_geometry_are_completed_in_any_order(void **state)
             while (n % step == 0)
                 step += 2;
             for (uint32_t i = 0; i < n; i++) {
-                uint32_t block = order == 0 ? i : order == 1 ? n - 1 - i : (uint32_t)((uint64_t)i * step % n);
+                uint32_t block = order == 0   ? i
+                                 : order == 1 ? n - 1 - i
+                                              : (uint32_t)((uint64_t)i * step % n);
 
                 assert_false(zcb_piece_is_complete(piece));
                 assert_int_equal(zcb_piece_take(&piece, &whole), -EAGAIN);
@@ -250,7 +253,7 @@ pieces_of_every_geometry_are_completed_in_any_order(void **state)
     }
 }
 
-// ---- creation ------------------------------------------------------------------------------------------
+// ---- creation -----------------------------------------------------------------------------------
 
 static void
 create_refuses_what_cannot_be_and_the_buf_stays_with_the_caller(void **state)
@@ -275,7 +278,8 @@ create_refuses_what_cannot_be_and_the_buf_stays_with_the_caller(void **state)
 
     config.buf = buf;
     assert_int_equal(zcb_piece_create(NULL, 101, &config, &piece), -ERANGE);
-    assert_int_equal(zcb_piece_create(pool, SIZE_MAX, &config, &piece), SIZE_MAX > UINT32_MAX ? -EOVERFLOW : -ERANGE);
+    assert_int_equal(zcb_piece_create(pool, SIZE_MAX, &config, &piece),
+                     SIZE_MAX > UINT32_MAX ? -EOVERFLOW : -ERANGE);
     assert_int_equal(zcb_buf_append(buf, 1, NULL), 0);
     assert_int_equal(zcb_piece_create(NULL, 50, &config, &piece), -EINVAL);
     assert_int_equal(zcb_buf_trim(buf, 0, 1), 0);
@@ -315,7 +319,8 @@ more_than_two_to_the_31_blocks_are_refused_before_any_memory_is_taken(void **sta
         if (lengths[i].length > SIZE_MAX || lengths[i].block_size > SIZE_MAX)
             continue;
         config.block_size = (size_t)lengths[i].block_size;
-        assert_int_equal(zcb_piece_create(pool, (size_t)lengths[i].length, &config, &piece), -EOVERFLOW);
+        assert_int_equal(zcb_piece_create(pool, (size_t)lengths[i].length, &config, &piece),
+                         -EOVERFLOW);
     }
     // Few blocks, and more than there is: what the pool says.
     config.block_size = SIZE_MAX;
@@ -360,9 +365,10 @@ blocks_begin_behind_the_headroom_of_the_buf(void **state)
     arena_end(&arena);
 }
 
-// ---- bad input -----------------------------------------------------------------------------------------
+// ---- bad input ----------------------------------------------------------------------------------
 
-// A piece of 25 bytes in blocks of 10: block 1 has been received from 5, block 2 (5 bytes) is reserved by 6.
+// A piece of 25 bytes in blocks of 10: block 1 has been received from 5, block 2 (5 bytes) is
+// reserved by 6.
 static struct zcb_piece *
 half_done(struct arena *arena)
 {
@@ -548,7 +554,7 @@ a_block_may_come_from_nobody_in_particular(void **state)
     arena_end(&arena);
 }
 
-// ---- from the receive buffer ---------------------------------------------------------------------------
+// ---- from the receive buffer --------------------------------------------------------------------
 
 static void
 a_block_is_written_from_a_chain_at_any_offset_and_across_any_chunks(void **state)
@@ -565,7 +571,8 @@ a_block_is_written_from_a_chain_at_any_offset_and_across_any_chunks(void **state
 
         assert_int_equal(zcb_chain_init(&chain, NULL, NULL), 0);
         for (size_t at = 0; at < sizeof(stream); at += chunk_sizes[c]) {
-            size_t len = sizeof(stream) - at < chunk_sizes[c] ? sizeof(stream) - at : chunk_sizes[c];
+            size_t len =
+                sizeof(stream) - at < chunk_sizes[c] ? sizeof(stream) - at : chunk_sizes[c];
             struct zcb_packet packet;
 
             // A header for each, so that views are not merged.
@@ -616,7 +623,7 @@ a_write_counts_each_byte_once(void **state)
     arena_end(&arena);
 }
 
-// ---- reservations --------------------------------------------------------------------------------------
+// ---- reservations -------------------------------------------------------------------------------
 
 static void
 a_reserved_block_is_filled_in_place_and_nothing_is_copied(void **state)
@@ -750,7 +757,7 @@ a_peer_may_write_the_block_it_has_reserved(void **state)
     arena_end(&arena);
 }
 
-// ---- what is missing, and how far it is complete -------------------------------------------------------
+// ---- what is missing, and how far it is complete ------------------------------------------------
 
 static void
 next_missing_skips_what_is_received_and_what_is_reserved(void **state)
@@ -821,7 +828,8 @@ a_million_blocks_are_no_burden(void **state)
     uint8_t byte = 1;
 
     (void)state;
-    // Backwards: the frontier moves once, over all of it. Asked for after each block, it must not search anew.
+    // Backwards: the frontier moves once, over all of it. Asked for after each block, it must not
+    // search anew.
     for (uint32_t i = n; i-- > 0;) {
         assert_int_equal(zcb_piece_write(piece, i, &byte, 1, i), 0);
         assert_int_equal(zcb_piece_frontier(piece), i == 0 ? n : 0);
@@ -831,7 +839,7 @@ a_million_blocks_are_no_burden(void **state)
     arena_end(&arena);
 }
 
-// ---- share, take, reset --------------------------------------------------------------------------------
+// ---- share, take, reset -------------------------------------------------------------------------
 
 static void
 share_gives_what_was_received_and_nothing_else(void **state)
@@ -843,7 +851,8 @@ share_gives_what_was_received_and_nothing_else(void **state)
     static const struct {
         size_t off, len;
         int expected;
-    } cases[] = { // received: 0, 1, 3, 4 (that is bytes 0 to 19 and 30 to 44)
+    } cases[] = {
+        // received: 0, 1, 3, 4 (that is bytes 0 to 19 and 30 to 44)
         {0, 1, 0},
         {0, 20, 0},
         {5, 15, 0},
@@ -1003,7 +1012,7 @@ the_taken_packet_can_be_written_by_its_only_owner(void **state)
     arena_end(&arena);
 }
 
-// ---- pieces in pools -----------------------------------------------------------------------------------
+// ---- pieces in pools ----------------------------------------------------------------------------
 
 static struct zcb_pool *
 piece_pool(size_t size, size_t max)
@@ -1085,7 +1094,8 @@ static void
 pieces_of_two_lengths_share_one_pool_and_do_not_mix(void **state)
 {
     const struct zcb_pool_config config = {
-        .tiers = {{.buffer_size = 32768, .max_buffers = 2}, {.buffer_size = 262144, .max_buffers = 2}},
+        .tiers = {{.buffer_size = 32768, .max_buffers = 2},
+                  {.buffer_size = 262144, .max_buffers = 2}},
         .policy = ZCB_POOL_FAIL,
     };
     struct zcb_pool *pool = must_create(&config);

@@ -291,6 +291,31 @@ what_is_to_be_kept_is_kept_as_it_is(void **state)
 }
 
 static void
+what_is_to_be_kept_is_kept_over_all_tiers(void **state)
+{
+    const struct zcb_pool_config config = {
+        .tiers = {{.buffer_size = 16384}, {.buffer_size = 65536}},
+        .source = zcb_source_pages(),
+    };
+    struct zcb_pool *pool = must_create(&config);
+    struct zcb_buf *small[128], *large[32];
+    uint8_t *small_at[128], *large_at[32];
+    size_t kept;
+
+    (void)state;
+    take(pool, 16384, small, small_at, 128);
+    take(pool, 65536, large, large_at, 32);
+    zcb_buf_release_n(small + 1, 127); // one of each holds its slab: only pages can go
+    zcb_buf_release_n(large + 1, 31);
+    zcb_pool_trim(pool, 2 * MIB);
+    kept = 4096 * (resident_of(small_at + 1, 127, 16384) + resident_of(large_at + 1, 31, 65536));
+    assert_true(kept >= 2 * MIB && kept <= 2 * MIB + 65536);
+    zcb_buf_release(&small[0]);
+    zcb_buf_release(&large[0]);
+    must_end(&pool);
+}
+
+static void
 preallocated_buffers_keep_their_slab_and_lose_their_pages(void **state)
 {
     const struct zcb_pool_config config = {
@@ -711,6 +736,7 @@ main(void)
         cmocka_unit_test(of_odd_buffers_the_whole_pages_inside_go),
         cmocka_unit_test(after_a_trim_the_caches_work_again),
         cmocka_unit_test(what_is_to_be_kept_is_kept_as_it_is),
+        cmocka_unit_test(what_is_to_be_kept_is_kept_over_all_tiers),
         cmocka_unit_test(preallocated_buffers_keep_their_slab_and_lose_their_pages),
         cmocka_unit_test(a_source_that_cannot_purge_gets_whole_slabs_back_alone),
         cmocka_unit_test(what_the_source_refused_to_purge_is_not_counted),

@@ -58,6 +58,7 @@ a_source_says_when_it_has_nothing(void **state)
     assert_null(source->alloc(source->ctx, SIZE_MAX, 4096));
     assert_null(source->alloc(source->ctx, SIZE_MAX - 4095, 4096));
     assert_null(source->alloc(source->ctx, SIZE_MAX / 2, 4096));
+    assert_null(source->alloc(source->ctx, SIZE_MAX, 2 * MIB));
     assert_null(source->alloc(source->ctx, SIZE_MAX - 4095, 2 * MIB));
     assert_null(source->alloc(source->ctx, SIZE_MAX - 2 * MIB + 1, 2 * MIB));
     source = zcb_source_libc();
@@ -92,6 +93,63 @@ pages_come_zeroed_and_purging_zeroes_them(void **state)
     memset(at, 8, 2 * MIB); // used again: it is ours as before
     assert_int_equal(at[2 * MIB - 1], 8);
     source->free(source->ctx, at, 2 * MIB, 2 * MIB);
+}
+
+static void
+purging_keeps_the_pages_that_are_not_wholly_inside(void **state)
+{
+    const struct zcb_source *sources[] = {zcb_source_libc(), zcb_source_pages()};
+
+    (void)state;
+    for (size_t s = 0; s < 2; s++) {
+        uint8_t *at = sources[s]->alloc(sources[s]->ctx, 65536, 4096);
+
+        assert_non_null(at);
+        memset(at, 7, 65536);
+        assert_int_equal(sources[s]->purge(sources[s]->ctx, at + 100, 8250, true), 0);
+        for (size_t i = 0; i < 65536; i++)
+            assert_int_equal(at[i], i >= 4096 && i < 8192 ? 0 : 7);
+        assert_int_equal(sources[s]->purge(sources[s]->ctx, at + 12388, 4096, true), 0);
+        assert_int_equal(sources[s]->purge(sources[s]->ctx, at + 12388, 0, true), 0);
+        for (size_t i = 8192; i < 65536; i++)
+            assert_int_equal(at[i], 7);
+        sources[s]->free(sources[s]->ctx, at, 65536, 4096);
+    }
+}
+
+// Pages of address space that the process has.
+static long
+address_space(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+static void
+aligning_leaves_no_address_space_behind(void **state)
+{
+    const struct zcb_source *source = zcb_source_pages();
+    enum { COUNT = 100, SLACK = 512 };
+    void *at[COUNT];
+    long before;
+
+    (void)state;
+    if (ZCB_UNDER_ASAN || ZCB_UNDER_TSAN)
+        skip(); // which take some of it for themselves
+    before = address_space();
+    for (size_t i = 0; i < COUNT; i++) {
+        at[i] = source->alloc(source->ctx, 2 * MIB, 2 * MIB);
+        assert_non_null(at[i]);
+    }
+    assert_true(address_space() - before < COUNT * 512 + SLACK);
+    for (size_t i = 0; i < COUNT; i++)
+        source->free(source->ctx, at[i], 2 * MIB, 2 * MIB);
+    assert_true(address_space() - before < SLACK);
 }
 
 static void
@@ -530,6 +588,8 @@ main(void)
         cmocka_unit_test(a_source_gives_aligned_memory_and_takes_it_back),
         cmocka_unit_test(a_source_says_when_it_has_nothing),
         cmocka_unit_test(pages_come_zeroed_and_purging_zeroes_them),
+        cmocka_unit_test(purging_keeps_the_pages_that_are_not_wholly_inside),
+        cmocka_unit_test(aligning_leaves_no_address_space_behind),
         cmocka_unit_test(jemalloc_is_there_where_it_was_built_in),
         cmocka_unit_test(a_pool_works_on_each),
         cmocka_unit_test(all_comes_back_with_the_length_and_alignment_it_was_given_with),
