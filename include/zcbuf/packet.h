@@ -70,8 +70,8 @@ zcb_packet_ref(const struct zcb_packet *packet)
     return *packet;
 }
 
-// n more references in one atomic operation: then store *packet n more times. More than 2^30 at once
-// pin the block.
+// n more references in one atomic operation: then store *packet n more times. More than 2^30 at
+// once pin the block.
 ZCB_INLINE void
 zcb_packet_ref_n(const struct zcb_packet *packet, uint32_t n)
 {
@@ -152,9 +152,9 @@ ZCB_API ZCB_MUST_CHECK int zcb_packet_make_writable(struct zcb_packet *packet,
 
 // Trades a small copy for freeing a large block: where the pool has a tier that is smaller than the
 // packet's block and fits its bytes, they are copied there (ZCB_COPY_COMPACT) and the reference is
-// dropped. An empty packet that has a block lets go of it. Returns 1: was copied, or let go; 0: is as
-// small as it can be (also static packets); -EINVAL (no pool); or acquire's errors. When it fails
-// nothing changed.
+// dropped. An empty packet that has a block lets go of it. Returns 1: was copied, or let go; 0: is
+// as small as it can be (also static packets); -EINVAL (no pool); or acquire's errors. When it
+// fails nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_packet_compact(struct zcb_packet *packet, struct zcb_pool *pool);
 
 // The slab that the packet's memory is part of, and what the source's attach said about it: what a

@@ -42,7 +42,9 @@ zcb_block_wrap(struct zcb_block *block, unsigned kind, void *data, size_t len, s
     block->pool_id = 0;
     block->base = data;
     block->size = capacity;
-    zcb_block_start(block, 0);
+    // Not by zcb_block_start(): nothing may be wrapped, at NULL, to which not even 0 may be added.
+    block->data = data;
+    block->floor = data;
     block->len = len;
     block->home = ctx;
     block->u.release = release;

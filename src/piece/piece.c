@@ -6,7 +6,7 @@
 //
 //     held      bit: received or reserved. What next_missing searches
 //     received  bit: received. Always a subset of held
-//     from      number of the peer; means something only where held is set, so needs no initialising
+//     from      number of the peer; means something only where held is set: not initialised
 //
 // missing --reserve--> reserved --commit--> received;  reserved --cancel--> missing;  missing or
 // one's own reservation --write--> received. Only received() makes a block received; it alone moves

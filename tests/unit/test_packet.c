@@ -461,8 +461,8 @@ a_count_past_its_maximum_pins_the_memory_for_ever(void **state)
         }
         zcb_packet_ref_n(&packet, 1u << 30);
         assert_true(count_of(&packet) > ZCB_COUNT_MAX);
-        // Nor from the ends of that range, where it has been driven somehow; and from there it is put
-        // back to the middle, out of the reach of what threads can do at a time.
+        // Nor from the ends of that range, where it has been driven somehow; and from there it is
+        // put back to the middle, out of the reach of what threads can do at a time.
         for (int end = 0; end < 2; end++) {
             packet.owner->count = end == 0 ? ZCB_COUNT_MAX + 1 : UINT32_MAX;
             other = packet;
