@@ -205,6 +205,9 @@ struct zcb_torrent_wire {
     uint32_t peer;
     uint32_t flags;
     uint32_t pipeline, direct_blocks;
+    // Direct receive: blocks foretold in a plan at present, headers that were right since that was
+    // last changed, and how many it takes to change it.
+    uint32_t depth, streak, patience;
     size_t rx_stop, rx_resume, backlog;
     bool paused;
 
@@ -270,5 +273,6 @@ int torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n)
 int torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out);
 int torrent_direct_spill(struct zcb_torrent_wire *wire);
 void torrent_direct_end(struct zcb_torrent_wire *wire);
+void torrent_direct_init(struct zcb_torrent_wire *wire);
 
 #endif

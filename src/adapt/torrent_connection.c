@@ -75,6 +75,7 @@ zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *ass
     wire->flags = assembler != NULL ? c->flags : c->flags & ~(uint32_t)ZCB_TORRENT_DIRECT;
     wire->pipeline = c->pipeline != 0 ? c->pipeline : 64;
     wire->direct_blocks = c->direct_blocks != 0 ? c->direct_blocks : 16;
+    torrent_direct_init(wire);
     wire->choked = true;
     wire->error.id = -1;
     torrent_rules_init(&wire->rules, wire->geometry, &c->limits);

@@ -18,6 +18,43 @@
 #include "torrent.h"
 
 #define CHAIN_ROOM 65536 // the most that a plan asks the chain for, where the length is known
+#define PATIENCE_MIN 8
+#define PATIENCE_MAX 4096
+
+void
+torrent_direct_init(struct zcb_torrent_wire *wire)
+{
+    wire->depth = wire->direct_blocks; // most peers answer in order
+    wire->streak = 0;
+    wire->patience = PATIENCE_MIN;
+}
+
+// What lies behind a wrong guess is moved twice, so a peer that does not answer in order (its disk
+// threads decide, or it is busy) is foretold no blocks, only the next header, which costs a read a
+// block and moves nothing. It is trusted again step by step; each disappointment makes that slower.
+static void
+guessed(struct zcb_torrent_wire *wire, bool right)
+{
+    if (!right) {
+        wire->stats.wrong_guesses++;
+        wire->depth = 0;
+        wire->streak = 0;
+        wire->patience = wire->patience < PATIENCE_MAX / 4 ? wire->patience * 4 : PATIENCE_MAX;
+        return;
+    }
+    wire->stats.guesses++;
+    if (++wire->streak < wire->patience)
+        return;
+    wire->streak = 0;
+    if (wire->depth == wire->direct_blocks)
+        wire->patience = wire->patience > 2 * PATIENCE_MIN ? wire->patience / 2 : PATIENCE_MIN;
+    else if (wire->depth == 0)
+        wire->depth = 1;
+    else if (wire->depth > wire->direct_blocks / 2)
+        wire->depth = wire->direct_blocks;
+    else
+        wire->depth *= 2;
+}
 
 static void
 pin_all(struct zcb_torrent_wire *wire, bool pinned)
@@ -123,7 +160,7 @@ foretell(struct zcb_torrent_wire *wire, size_t skip, int n)
         add(plan, TORRENT_HEAD, plan->heads[heads++] + skip, TORRENT_PIECE_HEADER - skip,
             &entry->request);
         skip = 0;
-        if ((int)plan->count == n || heads > wire->direct_blocks)
+        if ((int)plan->count == n || heads > wire->depth)
             return;
         add(plan, TORRENT_BODY, place.iov_base, place.iov_len, &entry->request);
     }
@@ -225,14 +262,14 @@ take_head(struct zcb_torrent_wire *wire, const struct torrent_segment *segment, 
     expected_header(r, expected);
     if (wire->state != TORRENT_WAIT_MESSAGE || zcb_chain_len(&wire->chain) != skip ||
         memcmp(segment->base, expected + skip, len) != 0) {
-        wire->stats.wrong_guesses++;
+        guessed(wire, false);
         return false;
     }
     if (len < segment->len || torrent_payload_begin(wire, &message) < 0)
         return false;
     zcb_chain_discard(&wire->chain, skip);
     wire->at += TORRENT_PIECE_HEADER;
-    wire->stats.guesses++;
+    guessed(wire, true);
     return true;
 }
 

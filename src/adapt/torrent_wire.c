@@ -147,6 +147,7 @@ set_all(struct zcb_torrent_wire *wire, bool have)
 static int
 note_bitfield(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
+    struct zcb_cursor cursor;
     uint8_t last = 0;
 
     if (zcb_chain_copy_to(&wire->chain, 4 + (size_t)wire->bits_size, &last, 1) < 0)
@@ -154,8 +155,16 @@ note_bitfield(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m
     if (wire->geometry->piece_count % 8 != 0 &&
         (last & (0xff >> wire->geometry->piece_count % 8)) != 0)
         return torrent_fail(wire, "bitfield with spare bits set", m, 4 + (uint32_t)wire->bits_size);
-    if (zcb_chain_copy_to(&wire->chain, 5, wire->bits, wire->bits_size) < 0)
+    // One that comes late stands for many HAVEs: nothing that was said before is taken back.
+    if (zcb_cursor_init(&cursor, &wire->chain, 5) < 0)
         return -EAGAIN;
+    for (size_t i = 0; i < wire->bits_size; i++) {
+        uint8_t byte;
+
+        if (zcb_cursor_u8(&cursor, &byte) < 0)
+            return -EAGAIN;
+        wire->bits[i] |= byte;
+    }
     wire->pieces = count_bits(wire->bits, wire->bits_size);
     return 0;
 }
@@ -197,7 +206,10 @@ note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
         return r;
     if (of_fast && !wire->fast)
         return torrent_fail(wire, "fast extension message without the extension", m, 4);
-    if (early && wire->availability_closed)
+    // BEP 3 and 6 want these first. Some clients send a whole bitfield later instead of many HAVEs,
+    // which does no harm; to have none after having some makes no sense.
+    if (early && wire->availability_closed &&
+        (m->kind == ZCB_TORRENT_HAVE_NONE || (wire->flags & ZCB_TORRENT_STRICT) != 0))
         return torrent_fail(wire, "bitfield, or have all or none, too late", m, 4);
     switch (m->kind) {
     case ZCB_TORRENT_CHOKE:

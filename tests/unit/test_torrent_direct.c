@@ -340,6 +340,35 @@ answers_in_another_order_all_find_their_place(void **state)
         }
 }
 
+// Each pair of answers changes places: the first wrong guess costs a plan, and then nothing more is
+// foretold that would have to be moved.
+static void
+a_peer_that_never_answers_in_order_costs_one_plan(void **state)
+{
+    (void)state;
+    uint8_t swapped[17 * 64];
+    int n;
+
+    start(8, 8, 0);
+    n = (int)ask();
+    while (n > 0) {
+        for (int i = 0; i < n; i += 34) {
+            int pair = i + 17 < n ? 17 : 0;
+
+            memcpy(swapped + i, f.out + i + pair, 17);
+            memcpy(swapped + i + pair, f.out + i, 17);
+        }
+        answer_requests(&f.s, &f.finished.geometry, swapped, (size_t)n);
+        assert_int_equal(line_run(f.wire, &f.s, SIZE_MAX, 64, &f.heard), 0);
+        n = zcb_torrent_wire_output(f.wire, 0, f.out, sizeof(f.out));
+        assert_true(n >= 0);
+    }
+    assert_int_equal(f.finished.count, 11);
+    assert_true(stats().wrong_guesses > 1);
+    assert_true(stats().moved_bytes <= 9 * (13 + BLOCK) + 42 * 13);
+    end();
+}
+
 static void
 small_messages_behind_the_last_block_are_all_read(void **state)
 {
@@ -537,6 +566,7 @@ main(void)
         cmocka_unit_test(whatever_comes_between_is_repaired),
         cmocka_unit_test(a_choke_that_drops_requests_leaves_no_wrong_block),
         cmocka_unit_test(answers_in_another_order_all_find_their_place),
+        cmocka_unit_test(a_peer_that_never_answers_in_order_costs_one_plan),
         cmocka_unit_test(small_messages_behind_the_last_block_are_all_read),
         cmocka_unit_test(a_header_that_was_not_foretold_is_read_before_its_block),
         cmocka_unit_test(blocks_in_a_plan_stay_with_their_peer),

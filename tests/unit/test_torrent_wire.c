@@ -378,7 +378,7 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
     } rows[] = {
         { "fast extension message without the extension", false, 0 },
         { "fast extension message without the extension", false, 0 },
-        { "bitfield, or have all or none, too late", true, 0 },
+        { "bitfield, or have all or none, too late", true, ZCB_TORRENT_STRICT },
         { "bitfield, or have all or none, too late", true, 0 },
         { "bitfield with spare bits set", true, 0 },
         { "too many keepalives", true, 0 },
@@ -388,7 +388,7 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
         { "reject of what was not asked for", true, ZCB_TORRENT_STRICT },
         { "reject of what was not asked for", true, 0 },
         { "piece index outside the torrent", true, 0 },
-        { "bitfield, or have all or none, too late", true, 0 },
+        { "bitfield, or have all or none, too late", true, ZCB_TORRENT_STRICT },
         { "message longer than any that is allowed", true, 0 },
     };
     static const uint64_t at[] = { 4, 4, 13, 11, 6, 12, 55, 4 * (13 + BLOCK) + 5, 5, 5, 68 + 5, 5, 9, 0 };
@@ -452,6 +452,28 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
             end();
         }
     }
+}
+
+// As aria2 does instead of many HAVEs.
+static void
+a_late_bitfield_adds_to_what_is_known(void **state)
+{
+    (void)state;
+    start(&(struct zcb_torrent_wire_config){ .peer_handshake = &(struct zcb_torrent_handshake){ { 0 }, { 0 }, { 0 } } });
+    SAY(&f.s, have, 1);
+    SAY(&f.s, bitfield, "\x80\x20", 2); // 0 and 10
+    assert_int_equal(run(100), 0);
+    for (uint32_t piece = 0; piece < 12; piece++)
+        assert_int_equal(zcb_torrent_wire_has(f.wire, piece), piece == 0 || piece == 1 || piece == 10);
+    SAY(&f.s, bitfield, "\x01\x00", 2);
+    SAY0(&f.s, unchoke);
+    assert_int_equal(run(1), 0);
+    assert_true(zcb_torrent_wire_has(f.wire, 7));
+    assert_true(zcb_torrent_wire_has(f.wire, 1));
+    // Spare bits are as wrong as ever.
+    SAY(&f.s, bitfield, "\xff\xf0", 2);
+    assert_int_equal(run(100), -EBADMSG);
+    end();
 }
 
 static void
@@ -700,6 +722,7 @@ main(void)
         cmocka_unit_test(a_choke_drops_what_was_asked_for_unless_the_fast_extension_is_on),
         cmocka_unit_test(a_peer_that_rejects_everything_is_not_asked_again_at_once),
         cmocka_unit_test(what_breaks_a_rule_closes_with_a_reason),
+        cmocka_unit_test(a_late_bitfield_adds_to_what_is_known),
         cmocka_unit_test(keepalives_in_between_and_served_requests_are_not_a_flood),
         cmocka_unit_test(a_wrong_handshake_closes),
         cmocka_unit_test(an_extended_message_is_a_slice_until_the_next_call),

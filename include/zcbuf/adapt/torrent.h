@@ -464,25 +464,28 @@ zcb_torrent_assembler_stats(const struct zcb_torrent_assembler *assembler,
 
 enum {
     ZCB_TORRENT_DIRECT = 1u << 0, // receive straight into pieces
-    ZCB_TORRENT_OFFER_FAST =
-        1u << 1, // our handshake has the fast bit; in force if the peer's has it as well
+    // Our handshake has the fast bit; in force if the peer's has it as well.
+    ZCB_TORRENT_OFFER_FAST = 1u << 1,
     ZCB_TORRENT_OFFER_EXTENDED = 1u << 2, // our handshake has the extension bit
-    ZCB_TORRENT_STRICT = 1u << 3, // a block or a reject that was not asked for: -EBADMSG at once
+    // A block or a reject that was not asked for, a bitfield that is not the first message: -EBADMSG
+    // at once. Without it, these are bounded, or harmless, and some clients send them.
+    ZCB_TORRENT_STRICT = 1u << 3,
 };
 
 struct zcb_torrent_wire_config {
     uint32_t flags;    // ZCB_TORRENT_DIRECT, ...
     uint32_t pipeline; // blocks to have asked for at a time. 0: 64; at most 4096
-    // Blocks in one plan: more means fewer system calls, and more to move after a wrong guess. 0:
-    // 16; at most 64.
+    // Blocks in one plan: more means fewer system calls, and more to move after a wrong guess. With
+    // a peer that does not answer in order it falls to none, and rises again slowly. 0: 16; at most
+    // 64.
     uint32_t direct_blocks;
     uint32_t reserved32;      // 0
     const uint8_t *info_hash; // 20 bytes: a handshake with another is -EBADMSG. NULL: any
-    const struct zcb_torrent_handshake
-        *peer_handshake;                         // you have read it already; NULL: it comes first
+    // You have read it already; NULL: it comes first.
+    const struct zcb_torrent_handshake *peer_handshake;
     const struct zcb_torrent_geometry *geometry; // without an assembler (a seeder); with one: NULL
     struct zcb_torrent_limits limits;
-    // Recv_plan says 0 when so much is unread, or waits behind (set_backlog). 0: 16 MiB.
+    // recv_plan says 0 when so much is unread, or waits behind (set_backlog). 0: 16 MiB.
     size_t rx_stop_bytes;
     size_t rx_resume_bytes;        // ... until it has fallen to this. 0: 4 MiB
     struct zcb_chain_config chain; // of the receive buffer. chunk_size 0: 65536, direct: 4096
