@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include "count_alloc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
+
+static uint64_t openssl_calls;
+
+static void *
+openssl_malloc(size_t len, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    __atomic_fetch_add(&openssl_calls, 1, __ATOMIC_RELAXED);
+    return malloc(len);
+}
+
+static void *
+openssl_realloc(void *ptr, size_t len, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    __atomic_fetch_add(&openssl_calls, 1, __ATOMIC_RELAXED);
+    return realloc(ptr, len);
+}
+
+static void
+openssl_free(void *ptr, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(ptr);
+}
+
+void
+count_alloc_watch_openssl(void)
+{
+    // Refused when it is too late; then its calls are among all the others.
+    (void)CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+}
+
+uint64_t
+count_alloc_openssl(void)
+{
+    return __atomic_load_n(&openssl_calls, __ATOMIC_RELAXED);
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+
+static uint64_t calls;
+
+void *__libc_malloc(size_t len);
+void *__libc_calloc(size_t n, size_t len);
+void *__libc_realloc(void *ptr, size_t len);
+void *__libc_memalign(size_t align, size_t len);
+
+static void
+count(void)
+{
+    __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+}
+
+void *
+malloc(size_t len)
+{
+    count();
+    return __libc_malloc(len);
+}
+
+void *
+calloc(size_t n, size_t len)
+{
+    count();
+    return __libc_calloc(n, len);
+}
+
+void *
+realloc(void *ptr, size_t len)
+{
+    count();
+    return __libc_realloc(ptr, len);
+}
+
+void *
+aligned_alloc(size_t align, size_t len)
+{
+    count();
+    return __libc_memalign(align, len);
+}
+
+int
+posix_memalign(void **out, size_t align, size_t len)
+{
+    count();
+    *out = __libc_memalign(align, len);
+    return *out == NULL ? ENOMEM : 0;
+}
+
+bool
+count_alloc_works(void)
+{
+    return true;
+}
+
+uint64_t
+count_alloc(void)
+{
+    return __atomic_load_n(&calls, __ATOMIC_RELAXED);
+}
+
+#else
+
+bool
+count_alloc_works(void)
+{
+    return false;
+}
+
+uint64_t
+count_alloc(void)
+{
+    return 0;
+}
+
+#endif
