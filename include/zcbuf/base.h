@@ -72,7 +72,11 @@ struct iovec {
 // that they can be called from an unoptimised build or through a pointer, and bound from other
 // languages.
 #ifndef ZCB_INLINE
+#if defined(__GNUC_GNU_INLINE__) && !defined(__cplusplus) // -std=gnu89: there it is spelled so
+#define ZCB_INLINE ZCB_API extern inline
+#else
 #define ZCB_INLINE ZCB_API inline
+#endif
 #endif
 
 #ifdef __cplusplus
@@ -105,9 +109,10 @@ ZCB_API const char *zcb_version(void);
 ZCB_API void zcb_thread_flush(void);
 
 // Sets up the calling thread's cache for `pool` and fills it to half, so that its first acquire and
-// release allocate nothing.
-// 0, -EINVAL (NULL), -ENOMEM, -ENOBUFS (the pool's limits): without a cache all calls work, more
-// slowly.
+// release allocate nothing. Where the depot has too few free blocks a slab is made, for every tier
+// that is cached.
+// 0 (also where the pool has no caches: nothing to do); -EINVAL (NULL); -ENOMEM; -ENOBUFS (the
+// pool's limits); what the source's attach returned. Without a cache all calls work, more slowly.
 ZCB_API ZCB_MUST_CHECK int zcb_thread_warm(struct zcb_pool *pool);
 
 // For the inline functions of packet.h, when a block's count (its first member) leaves the ordinary

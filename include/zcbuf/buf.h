@@ -55,7 +55,7 @@ ZCB_API struct zcb_buf *zcb_buf_wrap_in(struct zcb_buf_storage *where, void *dat
 // Gives the buf back and sets *buf to NULL. NULL is fine. Never fails, never allocates. Any thread.
 ZCB_API void zcb_buf_release(struct zcb_buf **buf);
 
-// n of them; each becomes NULL, entries that are NULL are skipped. Cheaper than one by one.
+// n of them; each becomes NULL, entries that are NULL are skipped.
 ZCB_API void zcb_buf_release_n(struct zcb_buf **bufs, size_t n);
 
 // The first byte of the data; valid while the buf is. Where len is 0, the place where the first

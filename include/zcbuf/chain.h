@@ -17,7 +17,7 @@
 // struct itself, more in a ring that grows by doubling.
 //
 // Borrowed pointers (from peek, iov and a cursor's peek) stay valid until the next call that
-// changes the chain.
+// changes the chain's bytes; reserve and trim do not.
 //
 // Offsets count from the front. What goes beyond the end is -EAGAIN (peek: NULL), for 0 bytes too.
 //
@@ -46,7 +46,9 @@ struct zcb_chain {
 
 // Every limit can be reached by what a peer sends, so each has a finite default; SIZE_MAX lifts it.
 struct zcb_chain_config {
-    size_t chunk_size; // what reserve acquires at a time: the size of a tier of the pool. 0: 65536
+    // What reserve acquires at a time: the size of a tier of the pool, less its headroom. 0: 65536,
+    // or what the pool's largest tier holds after its headroom if that is less.
+    size_t chunk_size;
     // Pushed packets shorter than this are copied together instead of kept by reference, so that
     // tiny packets do not pin a block each (counted as ZCB_COPY_APPEND; needs a pool). What
     // continues the last chunk is merged instead, and push_front never copies. 0: never.
@@ -83,8 +85,8 @@ ZCB_API size_t zcb_chain_chunks(const struct zcb_chain *chain);
 ZCB_API size_t zcb_chain_pinned(const struct zcb_chain *chain);
 
 // Lets go of blocks kept for the next reserve, and of a ring that has become too large: for a
-// connection that is idle. Ends a reservation. A ring that is still needed in part is replaced by a
-// smaller one, if that can be had. O(chunks). Cannot fail.
+// connection that is idle. Ends a reservation; borrowed pointers stay valid. A ring that is still
+// needed in part is replaced by a smaller one, if that can be had. O(chunks). Cannot fail.
 ZCB_API void zcb_chain_trim(struct zcb_chain *chain);
 
 // ---- bytes in
@@ -108,10 +110,12 @@ ZCB_API ZCB_MUST_CHECK int zcb_chain_append(struct zcb_chain *chain, const void 
 // Returns how many were filled in. What is in use already comes first, then new blocks, up to
 // chunk_size bytes in all or `min` where that is more; with n == 1 a new block if the present one
 // has less than `min` left. Blocks that are not filled are kept for the next time (see trim). Where
-// there is room for `min` but no more, it is less than chunk_size. Replaces an earlier reservation;
-// push, append, trim, a move (on both sides) and a split (of what goes to its target) end it; reads
-// and discard do not. A block that is drained and not shared is used from its start again.
-// Amortised O(1) per block.
+// there is room for `min` but no more, it is less than chunk_size. Borrowed pointers stay valid. A
+// block that is drained and not shared is used from its start again. Amortised O(1) per block.
+//
+// What ends a reservation: another reserve replaces it; commit, push, push_front, append, trim and
+// finish end it; move ends it on both chains, split on `front` only. Everything else leaves it,
+// reads, discard, consume and take too, and so does a call that failed.
 // -EINVAL (NULL, n < 1, no pool); -ENOBUFS (max_bytes, max_pinned, max_chunks); -ENOMEM; acquire's
 // errors. On failure an earlier reservation stays.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov,
@@ -204,8 +208,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_chain_copy_to(const struct zcb_chain *chain, size
 // The first place from `off` on where `n` bytes equal `pattern` (one byte; CR LF), in *at as an
 // offset from the chain's front; across chunks too. Time linear in what is searched whatever the
 // pattern, and no memory: the two-way algorithm.
-// 0; -EAGAIN: not there yet: search on from zcb_chain_len() - (n - 1) when more has come; -EINVAL
-// (n 0, NULL).
+// 0; -EINVAL (n 0, NULL); -EAGAIN: not there yet; to search on, remember
+// `len > off + n - 1 ? len - (n - 1) : off` (len as it is now) before more comes.
 ZCB_API ZCB_MUST_CHECK int zcb_chain_find(const struct zcb_chain *chain, size_t off,
                                           const void *pattern, size_t n, size_t *at);
 ZCB_API ZCB_MUST_CHECK int zcb_chain_find_byte(const struct zcb_chain *chain, size_t off,

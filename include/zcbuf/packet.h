@@ -43,7 +43,8 @@ struct zcb_packet {
 ZCB_API struct zcb_packet zcb_packet_static(const void *data, size_t len);
 
 // Foreign read-only memory: `release(ctx, data, len)` when the last reference is gone. One small
-// allocation. make_writable always copies it.
+// allocation. make_writable always copies it. A packet of 0 bytes has an owner here like any other:
+// unref it, or release is never called.
 // 0, -EINVAL (NULL data with a length), -ENOMEM: release is not called.
 ZCB_API ZCB_MUST_CHECK int zcb_packet_wrap(const void *data, size_t len, zcb_release_fn *release,
                                            void *ctx, struct zcb_packet *out);
@@ -105,8 +106,8 @@ zcb_packet_unref(struct zcb_packet *packet)
     before = __atomic_load_n((uint32_t *)owner, __ATOMIC_ACQUIRE);
     if (before != 1)
         before = __atomic_fetch_sub((uint32_t *)owner, 1, __ATOMIC_ACQ_REL);
-    if (before - 2 >=
-        ZCB_COUNT_MAX - 1) // 1: the last; 0 or above the maximum: not an ordinary count
+    // 1: the last; 0 or above the maximum: not an ordinary count.
+    if (before - 2 >= ZCB_COUNT_MAX - 1)
         zcb_block_last(owner, before);
 }
 
@@ -145,16 +146,16 @@ ZCB_API size_t zcb_packet_pinned(const struct zcb_packet *packet);
 // is the caller's. Where this is the only reference to memory that may be written, nothing moves;
 // otherwise (shared, wrapped as const, mapped, static) the bytes are copied into a buffer of `pool`
 // (ZCB_COPY_UNSHARE) and the reference is dropped. The buf has at least the packet's bytes as data.
-// Returns 0: as it was; 1: copied; -EINVAL (NULL; would have to copy and has no pool); or acquire's
-// errors. When it fails nothing changed.
+// Returns 0: as it was; 1: copied; -EINVAL (NULL out; would have to copy and has no pool); or
+// acquire's errors. When it fails nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_packet_make_writable(struct zcb_packet *packet,
                                                     struct zcb_pool *pool, struct zcb_buf **out);
 
 // Trades a small copy for freeing a large block: where the pool has a tier that is smaller than the
 // packet's block and fits its bytes, they are copied there (ZCB_COPY_COMPACT) and the reference is
 // dropped. An empty packet that has a block lets go of it. Returns 1: was copied, or let go; 0: is
-// as small as it can be (also static packets); -EINVAL (no pool); or acquire's errors. When it
-// fails nothing changed.
+// as small as it can be (also static packets); -EINVAL (NULL pool, where there are bytes with an
+// owner); or acquire's errors. When it fails nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_packet_compact(struct zcb_packet *packet, struct zcb_pool *pool);
 
 // The slab that the packet's memory is part of, and what the source's attach said about it: what a

@@ -18,7 +18,7 @@
 // `from` is the caller's number for a peer; it is kept for each block, so that after a hash that
 // does not match the caller knows whom to blame.
 //
-// Limits: at most 2^31 blocks. Memory: the buffer, and about 5 bytes of bookkeeping a block.
+// Limits: at most 2^31 blocks. Memory: the buffer, and 4.25 bytes of bookkeeping a block.
 // Threads: one at a time; packets from share and take are free of that.
 #ifndef ZCBUF_PIECE_H
 #define ZCBUF_PIECE_H
@@ -31,8 +31,9 @@ extern "C" {
 
 struct zcb_piece_config {
     size_t block_size; // 0: 16384
-    // Where to assemble: taken on success. Empty, with a tailroom of at least `length`; its memory
-    // may be a mapped file. NULL: acquired from the pool.
+    // Where to assemble: taken on success; set your own variable to NULL then: this call cannot,
+    // since the config is const. Empty, with a tailroom of at least `length`; its memory may be a
+    // mapped file. NULL: acquired from the pool.
     struct zcb_buf *buf;
     void *reserved[4]; // NULL
 };

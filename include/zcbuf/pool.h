@@ -22,8 +22,16 @@
 // docs/threading.md draws this as a state machine.
 //
 // Scarcity: what thread caches may hold of a limited tier is an eighth of its limit each and a
-// quarter in all; tiers limited to fewer than 32 buffers are not cached. When a tier runs dry its
-// caches are called in, and until it has recovered releases go straight to those who wait.
+// quarter in all; tiers limited to fewer than 32 buffers are not cached. A tier is limited by
+// max_buffers, by max_bytes / buffer_size, or by a fixed region's size / buffer_size; the least of
+// them counts. When a tier runs dry its caches are called in, and until it has recovered releases
+// go straight to those who wait.
+//
+// Misuse: ZCBUF_DEBUG=stats,leaks,poison,guard in the environment (any of these words) has each
+// pool print its statistics and what is still out when it is destroyed, fill and check free
+// buffers, and make free pages fault. ZCB_POOL_HARDENED, leaks, poison and guard turn thread caches
+// off, and so does running under AddressSanitizer (where the library itself is not built with it)
+// or Valgrind.
 //
 // Threads: any thread may acquire and release, without registration. create, destroy, acquire after
 // destroy: as with any object, the caller orders them. fork: the child has the pool as the forking
@@ -49,7 +57,9 @@ enum zcb_pool_policy {
     ZCB_POOL_DYNAMIC,
     // -ENOBUFS at once.
     ZCB_POOL_FAIL,
-    // Wait up to wait_ms for one to come back, then -ETIMEDOUT.
+    // Wait up to wait_ms for one to come back, then -ETIMEDOUT; also where the source has no
+    // memory. At once, without waiting, what waiting cannot help: -ENOBUFS for more than max_bytes
+    // allows, -ENOBUFS or -ENOMEM where nothing is out that could come back.
     ZCB_POOL_WAIT,
 };
 
@@ -59,8 +69,9 @@ enum {
     // Make new slabs resident when they come, not page by page when touched (pages, libc,
     // jemalloc).
     ZCB_POOL_POPULATE = 1u << 1,
-    // Check every release, poison what is free, hold it back for a while; slow. Misuse (double,
-    // foreign, interior release; write after release) is reported on standard error and aborts.
+    // Check every release, poison what is free, hold it back for a while; no thread caches: slow.
+    // Misuse (double, foreign, interior release; write after release) is reported on standard error
+    // and aborts.
     ZCB_POOL_HARDENED = 1u << 2,
     // Run zcb_pool_decay() about once a second, and let it free slabs as well.
     ZCB_POOL_ADAPTIVE = 1u << 3,
@@ -75,9 +86,10 @@ struct zcb_tier {
     size_t buffer_size;
     // Buffers that exist from the start and are never given back. 0: none.
     size_t prealloc;
-    // 0: no limit but max_bytes.
+    // 0: no limit but max_bytes, or a fixed region's size.
     size_t max_buffers;
-    // Free buffers a thread may keep, at most 120. 0: 64, fewer for large or limited tiers.
+    // Free buffers a thread may keep, at most 120; fewer where the tier is limited (see Scarcity).
+    // 0: 64, but at most 4 MiB.
     uint32_t magazine;
     uint32_t reserved; // 0
 };
@@ -119,16 +131,17 @@ struct zcb_pool_config {
 enum {
     // May use the last reserve_bytes: for what must get through (a retry, a close).
     ZCB_ACQUIRE_RESERVED = 1u << 0,
-    // Never wait, whatever the policy: -ENOBUFS.
+    // Never wait, whatever the policy: -ENOBUFS, or the source's -ENOMEM, at once.
     ZCB_ACQUIRE_NOWAIT = 1u << 1,
 };
 
 // Makes a pool. `config` may be NULL or all zero: three tiers, no limits, pages. The source's close
 // is called when the pool is gone; it is not called when this call fails.
-// 0; -EINVAL (tiers not ascending or not multiples of 64, a size above SIZE_MAX / 4, reserved or
-// unknown flags set, low above high, reserve above max, prealloc above max_buffers, a source
-// without alloc and free); -ENOBUFS (prealloc does not fit max_bytes, or 1024 pools exist);
-// -ENOMEM; else what attach returned.
+// 0; -EINVAL (out NULL; tiers not ascending or not multiples of 64; a magazine above 120; prealloc
+// above max_buffers; a buffer_size, headroom or slab_size above SIZE_MAX / 4; low_bytes above
+// high_bytes, or without it; reserve_bytes above max_bytes, or without it; a numa_node below 0; an
+// unknown policy or flag; a reserved field set; a source without alloc or free); -ENOBUFS (prealloc
+// does not fit max_bytes, or 1024 pools exist); -ENOMEM; else what attach returned.
 ZCB_API ZCB_MUST_CHECK int zcb_pool_create(const struct zcb_pool_config *config,
                                            struct zcb_pool **out);
 
@@ -139,8 +152,10 @@ ZCB_API void zcb_pool_destroy(struct zcb_pool **pool);
 // Hands out an empty buf with room for `len` bytes after the pool's headroom; len 0 gives the
 // smallest. The caller owns it. O(1); in a warm thread a few instructions, no lock. Above the
 // largest tier: a single allocation of at least the size asked for, never less.
-// 0; -EINVAL; -ENOBUFS (a limit; with DYNAMIC only max_bytes); -ETIMEDOUT (WAIT); -ENOMEM;
-// -EOVERFLOW (len + headroom wraps). *out is written on success only.
+// 0; -EINVAL; -ENOBUFS (a limit; with DYNAMIC only max_bytes; with WAIT only what waiting cannot
+// help; above the largest tier with ZCB_POOL_NO_OVERSIZE, at once whatever the policy); -ETIMEDOUT
+// (WAIT, which waits where the source has no memory too); -ENOMEM; -EOVERFLOW (len + headroom
+// wraps); else what attach returned. *out is written on success only.
 ZCB_API ZCB_MUST_CHECK int zcb_pool_acquire(struct zcb_pool *pool, size_t len,
                                             struct zcb_buf **out);
 
@@ -186,7 +201,6 @@ ZCB_API ZCB_MUST_CHECK int zcb_pool_stats(struct zcb_pool *pool, struct zcb_pool
 ZCB_API ZCB_MUST_CHECK int zcb_pool_stats_print(struct zcb_pool *pool, int fd,
                                                 enum zcb_stats_format format);
 
-// For ZCB_AUTO_POOL.
 #ifdef ZCB_HAVE_AUTO
 #define ZCB_AUTO_POOL ZCB_AUTO(zcb_pool_destroy)
 #endif

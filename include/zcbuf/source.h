@@ -79,8 +79,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_source_fixed(struct zcb_source *out, void *region
 
 // Flags of zcb_map_file(). 0: shared, read-only, pages come in when touched.
 enum {
-    ZCB_MAP_STABLE =
-        1u << 0, // take a private copy now: later changes and truncation cannot be seen
+    // Take a private copy now: later changes and truncation cannot be seen.
+    ZCB_MAP_STABLE = 1u << 0,
     ZCB_MAP_POPULATE = 1u << 1,   // read it in now
     ZCB_MAP_SEQUENTIAL = 1u << 2, // will be read from front to back
     ZCB_MAP_RANDOM = 1u << 3,     // will be read in no order

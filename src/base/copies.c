@@ -83,7 +83,7 @@ own_record(void)
     if (ZCB_LIKELY(record != NULL))
         return record;
     pthread_once(&once, first_use);
-    if (!zcb_thread_hook())
+    if (!zcb_thread_hook(true))
         return NULL;
     record = calloc(1, sizeof(*record));
     if (record == NULL)

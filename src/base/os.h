@@ -46,8 +46,8 @@ void zcb_os_wake_all(struct zcb_cond *cond);
 uint64_t zcb_os_now_ms(void);
 
 // Has `at_exit` called when the calling thread ends (not when the process does). The same function
-// each time. 0, or a negative errno.
-int zcb_os_thread_exit_hook(void (*at_exit)(void));
+// each time. 0, or a negative errno; -ENOMEM also where it would have to allocate and may not.
+int zcb_os_thread_exit_hook(void (*at_exit)(void), bool may_allocate);
 
 // Has these called around fork(). Once per set of functions. 0, or a negative errno.
 int zcb_os_fork_hooks(void (*prepare)(void), void (*parent)(void), void (*child)(void));

@@ -110,7 +110,7 @@ make_exit_key(void)
 }
 
 int
-zcb_os_thread_exit_hook(void (*at_exit)(void))
+zcb_os_thread_exit_hook(void (*at_exit)(void), bool may_allocate)
 {
     // The key's value only has to be something other than NULL. The store below is repeated with
     // the same value by each thread, before it can be read by that thread's exit.
@@ -118,6 +118,13 @@ zcb_os_thread_exit_hook(void (*at_exit)(void))
     pthread_once(&exit_once, make_exit_key);
     if (exit_key_error != 0)
         return -exit_key_error;
+#if defined(__GLIBC__)
+    // The first 32 keys have their place in the thread itself; later ones are allocated.
+    if (!may_allocate && exit_key >= 32)
+        return -ENOMEM;
+#else
+    (void)may_allocate;
+#endif
     return -pthread_setspecific(exit_key, &exit_key);
 }
 

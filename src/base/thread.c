@@ -19,11 +19,11 @@ thread_ends(void)
 }
 
 bool
-zcb_thread_hook(void)
+zcb_thread_hook(bool may_allocate)
 {
     if (zcb_thread.ended)
         return false;
     if (!zcb_thread.hooked)
-        zcb_thread.hooked = zcb_os_thread_exit_hook(thread_ends) == 0;
+        zcb_thread.hooked = zcb_os_thread_exit_hook(thread_ends, may_allocate) == 0;
     return zcb_thread.hooked;
 }

@@ -26,7 +26,7 @@ extern ZCB_THREAD_LOCAL struct zcb_thread zcb_thread;
 
 // Sees to it that the thread's end is noticed. False: that is not possible (the thread is ending,
 // or no memory): keep nothing for it.
-bool zcb_thread_hook(void);
+bool zcb_thread_hook(bool may_allocate);
 
 // What the pools do when a thread ends; set before the first cache is made.
 extern void (*zcb_thread_drain)(void);

@@ -190,7 +190,7 @@ zcb_buf_append(struct zcb_buf *buf, size_t len, uint8_t **at)
     if (len > tailroom(block))
         return -ERANGE;
     if (at != NULL)
-        *at = block->data + block->len;
+        *at = block->len != 0 ? block->data + block->len : block->data; // which may be NULL
     block->len += len;
     return 0;
 }

@@ -46,7 +46,7 @@ struct mapping {
 static struct guarded table[GUARDED_MAX];
 static unsigned table_used; // entries from here on have never been used
 static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER;
-static struct sigaction before;
+static struct sigaction earlier; // what SIGBUS did before us
 static bool installed;
 
 static struct guarded *
@@ -68,18 +68,18 @@ find_guard(uintptr_t address)
 static void
 pass_on(int number, siginfo_t *info, void *context)
 {
-    if (before.sa_flags & SA_SIGINFO) {
-        before.sa_sigaction(number, info, context);
-    } else if (before.sa_handler == SIG_IGN && info->si_code <= 0) {
+    if (earlier.sa_flags & SA_SIGINFO) {
+        earlier.sa_sigaction(number, info, context);
+    } else if (earlier.sa_handler == SIG_IGN && info->si_code <= 0) {
         return; // sent by a process, and not wanted
-    } else if (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN) {
+    } else if (earlier.sa_handler == SIG_DFL || earlier.sa_handler == SIG_IGN) {
         // A fault that is ignored would come back for ever. What caused it happens again with the
         // default action.
         signal(number, SIG_DFL);
         if (info->si_code <= 0)
             raise(number);
     } else {
-        before.sa_handler(number);
+        earlier.sa_handler(number);
     }
 }
 
@@ -94,8 +94,14 @@ on_sigbus(int number, siginfo_t *info, void *context)
     void *at = (void *)(address & ~(uintptr_t)(page - 1));
 
     if (guard != NULL) {
+        // All that lies behind is gone too, and one range costs one of the process' mappings, where
+        // a page at a time could use them up.
+        uintptr_t end = __atomic_load_n(&guard->base, __ATOMIC_RELAXED) +
+                        __atomic_load_n(&guard->len, __ATOMIC_RELAXED);
+        size_t rest = ((end + page - 1) & ~(uintptr_t)(page - 1)) - (uintptr_t)at;
+
         __atomic_store_n(&guard->faulted, true, __ATOMIC_RELEASE);
-        if (mmap(at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+        if (mmap(at, rest, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
             MAP_FAILED) {
             errno = saved_errno;
             return;
@@ -103,6 +109,18 @@ on_sigbus(int number, siginfo_t *info, void *context)
     }
     pass_on(number, info, context);
     errno = saved_errno;
+}
+
+static void
+take_lock(void)
+{
+    zcb_os_lock(&lock);
+}
+
+static void
+drop_lock(void)
+{
+    zcb_os_unlock(&lock);
 }
 
 // Called with the lock held.
@@ -116,11 +134,11 @@ install(void)
         return 0;
     (void)zcb_os_page_size(); // so that the handler finds it known
     sigemptyset(&action.sa_mask);
-    // `before` is filled in first: the handler may run before sigaction returns.
-    if (sigaction(SIGBUS, NULL, &before) != 0 || sigaction(SIGBUS, &action, NULL) != 0)
+    // `earlier` is filled in first: the handler may run before sigaction returns.
+    if (sigaction(SIGBUS, NULL, &earlier) != 0 || sigaction(SIGBUS, &action, NULL) != 0)
         return -errno;
     installed = true;
-    return 0;
+    return zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
 }
 
 static int
@@ -220,7 +238,7 @@ map_shared(int fd, off_t off, size_t len, uint32_t flags, struct mapping *mappin
     int result;
 
     mapping->end = off + (off_t)len;
-    mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    mapping->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (mapping->fd < 0)
         return -errno;
     result = guard_add(&mapping->guard);

@@ -347,7 +347,7 @@ zcb_chain_keep_extra(struct zcb_chain_state *s, struct zcb_block *owner, uint32_
 {
     if (owner == NULL || refs == 0)
         return;
-    if (ZCB_LIKELY(s->extra <= ZCB_CHAIN_EXTRA_MAX - refs))
+    if (ZCB_LIKELY(refs <= ZCB_CHAIN_EXTRA_MAX && s->extra <= ZCB_CHAIN_EXTRA_MAX - refs))
         s->extra += refs;
     else
         zcb_block_drop_n(owner, refs);

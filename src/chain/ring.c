@@ -3,6 +3,7 @@
 // The ring of chunks, and the chain's own life: init, finish, trim.
 
 #include "chain/chain.h"
+#include "pool/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,11 @@ zcb_chain_init(struct zcb_chain *chain, struct zcb_pool *pool,
     memset(chain, 0, sizeof(*chain));
     s->cur = s->end = zcb_chain_nothing;
     s->pool = pool;
-    s->chunk_size = or_default(config->chunk_size, 65536);
+    // By default what one buffer of the pool can be: larger ones would be single allocations.
+    s->chunk_size = 65536;
+    if (pool != NULL && zcb_pool_largest(pool) < s->chunk_size)
+        s->chunk_size = zcb_pool_largest(pool);
+    s->chunk_size = or_default(config->chunk_size, s->chunk_size);
     s->copy_below = config->copy_below;
     s->max_bytes = or_default(config->max_bytes, MAX_BYTES);
     s->max_pinned =

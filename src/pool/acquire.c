@@ -54,6 +54,15 @@ take_from_depot(struct zcb_pool *pool, uint32_t t, struct zcb_cache *cache, uint
     return blocks[0];
 }
 
+// What one call of acquire wants.
+struct wish {
+    size_t need; // bytes, with headroom
+    uint32_t t;  // the tier that has them; pool->tiers: none
+    uint32_t flags;
+    struct zcb_cache *cache; // the thread's, where it may hold blocks of the tier
+    bool more;               // of acquire_n: not to have it is no refusal
+};
+
 // No block was to be had: from now on releases come straight to the depot.
 static void
 note_scarcity(struct zcb_pool *pool, uint32_t t, bool all_tiers)
@@ -64,39 +73,51 @@ note_scarcity(struct zcb_pool *pool, uint32_t t, bool all_tiers)
     zcb_depot_call_in(pool, all_tiers ? ZCB_POOL_TIERS : t);
 }
 
+// Frees up to `slabs` idle slabs. What this thread has in its own cache idles too.
+static bool
+make_place(struct zcb_pool *pool, size_t slabs)
+{
+    struct zcb_cache *own = zcb_cache_find(pool->id);
+
+    if (own != NULL)
+        zcb_cache_empty(own);
+    return zcb_slab_reclaim(pool, 0, slabs) != 0;
+}
+
 // A buffer above all tiers, or beyond its tier's limit.
 static int
-acquire_single(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags,
+acquire_single(struct zcb_pool *pool, const struct wish *wish, uint32_t account, size_t size,
                struct zcb_block **out)
 {
-    size_t bytes_max = bytes_allowed(pool, flags);
-    int result = zcb_single_alloc(pool, t, need, bytes_max, out);
+    size_t bytes_max = bytes_allowed(pool, wish->flags);
+    int result = zcb_single_alloc(pool, account, size, bytes_max, out);
 
-    // What idles in the depot may be in the way of the limit, or of a source that is small.
-    if ((result == -ENOBUFS || result == -ENOMEM) && zcb_slab_reclaim(pool, 0, SIZE_MAX) != 0)
-        result = zcb_single_alloc(pool, t, need, bytes_max, out);
-    if (result == -ENOBUFS)
+    // What idles in the depot may be in the way of the limit, or of a source that is small; not of
+    // something that is far larger than all of it.
+    if ((result == -ENOBUFS || (result == -ENOMEM && size / 2 <= pool->charged)) &&
+        make_place(pool, SIZE_MAX))
+        result = zcb_single_alloc(pool, account, size, bytes_max, out);
+    if (result == -ENOBUFS || result == -ENOMEM)
         note_scarcity(pool, ZCB_POOL_TIERS, true);
     if (result == 0)
-        pool->tier[t].fallbacks++;
+        pool->tier[account].fallbacks++;
     return result;
 }
 
-// One attempt, without waiting.
+// One attempt, without waiting but for others who are growing the tier (until `until_ms`).
 static int
-acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, struct zcb_cache *cache,
+acquire_now(struct zcb_pool *pool, const struct wish *wish, uint64_t until_ms,
             struct zcb_block **out)
 {
-    struct zcb_tier_state *tier = &pool->tier[t];
+    struct zcb_tier_state *tier = &pool->tier[wish->t];
+    uint32_t t = wish->t;
     bool grew = false;
     int result;
 
     if (t == pool->tiers)
-        return acquire_single(pool, ZCB_POOL_OVERSIZE, need, flags, out);
+        return acquire_single(pool, wish, ZCB_POOL_OVERSIZE, wish->need, out);
     for (;;) {
-        struct zcb_cache *own;
-
-        *out = take_from_depot(pool, t, cache, flags);
+        *out = take_from_depot(pool, t, wish->cache, wish->flags);
         if (*out != NULL) {
             if (grew)
                 tier->misses++;
@@ -104,9 +125,9 @@ acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, stru
                 tier->depot_hits++;
             return 0;
         }
-        if (depot_is_reserved(pool, t, flags))
+        if (depot_is_reserved(pool, t, wish->flags))
             return -ENOBUFS;
-        result = zcb_slab_grow(pool, t, bytes_allowed(pool, flags), 0, false);
+        result = zcb_slab_grow(pool, t, bytes_allowed(pool, wish->flags), 0, false, until_ms);
         if (result == 0) {
             grew = true;
             continue;
@@ -115,61 +136,72 @@ acquire_now(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags, stru
         if (result == -ENOBUFS && tier->total >= tier->max) {
             note_scarcity(pool, t, false);
             if (pool->policy == ZCB_POOL_DYNAMIC)
-                return acquire_single(pool, t, pool->size[t], flags, out);
+                return acquire_single(pool, wish, t, pool->size[t], out);
             return result;
         }
-        // The pool, or its source, is full: idle slabs of other tiers can go. What this thread has
-        // in its own cache idles too.
+        if (result == -ENOBUFS && tier->growing != 0)
+            return result; // others are at it, and there was no time to wait for them
+        // The pool, or its source, is full: idle slabs of other tiers can go.
         if (result != -ENOBUFS && result != -ENOMEM)
             return result;
-        own = zcb_cache_find(pool->id);
-        if (own != NULL)
-            zcb_cache_empty(own);
-        if (zcb_slab_reclaim(pool, 0, 1) == 0) {
+        if (!make_place(pool, 1)) {
             note_scarcity(pool, t, true);
             return result;
         }
     }
 }
 
-static int
-acquire_locked(struct zcb_pool *pool, uint32_t t, size_t need, uint32_t flags,
-               struct zcb_cache *cache, struct zcb_block **out)
+// Whether waiting may help: something is out, or on its way to or from the source.
+static bool
+may_come(const struct zcb_pool *pool)
 {
-    uint32_t account = t == pool->tiers ? ZCB_POOL_OVERSIZE : t;
-    struct zcb_tier_state *tier = &pool->tier[account];
-    bool may_wait = pool->policy == ZCB_POOL_WAIT && !(flags & ZCB_ACQUIRE_NOWAIT), in_time = true;
-    uint64_t deadline = 0;
-    int result;
+    return pool->charged != pool->idle;
+}
 
-    for (;;) {
-        result = acquire_now(pool, t, need, flags, cache, out);
-        if (result == 0)
-            return 0;
-        if (!may_wait || (result != -ENOBUFS && result != -ENOMEM) || pool->away == 0)
-            break;
+static int
+acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block **out)
+{
+    bool oversize = wish->t == pool->tiers, in_time = true;
+    struct zcb_tier_state *tier = &pool->tier[oversize ? ZCB_POOL_OVERSIZE : wish->t];
+    bool may_wait = pool->policy == ZCB_POOL_WAIT && !(wish->flags & ZCB_ACQUIRE_NOWAIT);
+    uint64_t until_ms = wish->flags & ZCB_ACQUIRE_NOWAIT ? 0 : UINT64_MAX;
+    size_t least = oversize ? wish->need : pool->size[wish->t];
+    bool waited = false;
+    int result = -ENOBUFS;
+
+    if (may_wait && pool->wait_ms != UINT32_MAX)
+        until_ms = zcb_os_now_ms() + pool->wait_ms;
+    // What is above the limit, or not wanted at all, will never be there.
+    if (least > bytes_allowed(pool, wish->flags) ||
+        (oversize && (pool->flags & ZCB_POOL_NO_OVERSIZE)))
+        may_wait = false;
+    else
+        result = acquire_now(pool, wish, until_ms, out);
+    while (may_wait && (result == -ENOBUFS || result == -ENOMEM) && may_come(pool)) {
         if (!in_time) {
             result = -ETIMEDOUT;
             break;
         }
-        if (deadline == 0) {
-            tier->waits++;
-            deadline = pool->wait_ms == UINT32_MAX ? UINT64_MAX : zcb_os_now_ms() + pool->wait_ms;
-        }
+        tier->waits += !waited;
+        waited = true;
         pool->waiters++;
-        in_time = zcb_os_wait(&pool->changed, &pool->lock, deadline);
+        in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
         pool->waiters--;
+        result = acquire_now(pool, wish, until_ms, out);
     }
-    tier->refusals++;
+    if (result < 0 && !wish->more)
+        tier->refusals++;
     return result;
 }
 
+// `more`: see struct wish.
 static int
-acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, struct zcb_buf **out)
+acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, bool more, struct zcb_buf **out)
 {
     const uint32_t known = ZCB_ACQUIRE_RESERVED | ZCB_ACQUIRE_NOWAIT;
     struct zcb_block *block = NULL;
     struct zcb_cache *cache = NULL;
+    struct wish wish;
     size_t need;
     uint32_t t;
     int result;
@@ -195,13 +227,9 @@ acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, struct zcb_buf *
     if (pool->cached && __atomic_load_n(&pool->spares, __ATOMIC_RELAXED) < 2)
         zcb_cache_stock(pool);
 
+    wish = (struct wish){need, t, flags, cache, more};
     zcb_pool_lock(pool);
-    if (t == pool->tiers && (pool->flags & ZCB_POOL_NO_OVERSIZE)) {
-        pool->tier[ZCB_POOL_OVERSIZE].refusals++;
-        result = -ENOBUFS;
-    } else {
-        result = acquire_locked(pool, t, need, flags, cache, &block);
-    }
+    result = acquire_locked(pool, &wish, &block);
     if (result == 0) {
         if (pool->checked)
             zcb_check_out(pool, block);
@@ -229,13 +257,14 @@ zcb_pool_acquire(struct zcb_pool *pool, size_t len, struct zcb_buf **out)
             return 0;
         }
     }
-    return acquire_slow(pool, len, 0, out);
+    return acquire_slow(pool, len, 0, false, out);
 }
 
 int
 zcb_pool_acquire_flags(struct zcb_pool *pool, size_t len, uint32_t flags, struct zcb_buf **out)
 {
-    return flags == 0 ? zcb_pool_acquire(pool, len, out) : acquire_slow(pool, len, flags, out);
+    return flags == 0 ? zcb_pool_acquire(pool, len, out)
+                      : acquire_slow(pool, len, flags, false, out);
 }
 
 int
@@ -270,7 +299,7 @@ zcb_pool_acquire_n(struct zcb_pool *pool, size_t len, struct zcb_buf **out, size
             if (got == n)
                 break;
         }
-        result = acquire_slow(pool, len, flags, &out[got]);
+        result = acquire_slow(pool, len, flags, got != 0, &out[got]);
         if (result < 0)
             return got != 0 ? (int)got : result;
         got++;

@@ -106,7 +106,7 @@ zcb_cache_make(struct zcb_pool *pool, bool may_allocate)
 
     if (cache != NULL)
         return cache;
-    if (!zcb_thread_hook() || !have_slot(pool->id, may_allocate))
+    if (!zcb_thread_hook(may_allocate) || !have_slot(pool->id, may_allocate))
         return NULL;
     if (may_allocate)
         made = allocate(pool);
@@ -124,8 +124,8 @@ zcb_cache_make(struct zcb_pool *pool, bool may_allocate)
             zcb_thread.slots[pool->id] = cache;
         }
     }
-    zcb_pool_unlock(pool);
-    free(made);
+    zcb_os_unlock(&pool->lock); // nothing happened that anybody is to be told of
+    zcb_cache_free(made);
     return cache;
 }
 
@@ -140,7 +140,7 @@ zcb_cache_stock(struct zcb_pool *pool)
     cache->next = pool->spare;
     pool->spare = cache;
     __atomic_store_n(&pool->spares, pool->spares + 1, __ATOMIC_RELAXED);
-    zcb_pool_unlock(pool);
+    zcb_os_unlock(&pool->lock);
 }
 
 void
@@ -191,8 +191,8 @@ zcb_cache_drop(uint32_t id)
     pool = cache->pool;
     zcb_pool_lock(pool);
     zcb_cache_detach(cache);
+    zcb_thread.slots[id] = NULL; // before anything of the user's runs, which may use the id again
     zcb_pool_unlock(pool);
-    zcb_thread.slots[id] = NULL;
     zcb_cache_free(cache);
 }
 
@@ -249,7 +249,7 @@ zcb_thread_warm(struct zcb_pool *pool)
             uint32_t n = zcb_depot_take(pool, t, blocks, magazine->load - magazine->n);
 
             if (n == 0)
-                result = zcb_slab_grow(pool, t, pool->normal_bytes, 0, false);
+                result = zcb_slab_grow(pool, t, pool->normal_bytes, 0, false, UINT64_MAX);
             for (uint32_t i = n; i-- > 0;) {
                 magazine->items[magazine->n] = blocks[i];
                 __atomic_store_n(&magazine->n, magazine->n + 1, __ATOMIC_RELEASE);

@@ -144,7 +144,8 @@ set_up(struct zcb_pool *pool, const struct zcb_pool_config *config)
         pool->tiers = t + 1;
     }
     pool->size[pool->tiers] = SIZE_MAX;
-    pool->users = 1; // the owner
+    pool->users = 1;            // the owner
+    pool->teller = &zcb_thread; // nobody is told of a pool that is not there yet
 }
 
 static int
@@ -157,7 +158,8 @@ preallocate(struct zcb_pool *pool)
         struct zcb_tier_state *tier = &pool->tier[t];
 
         while (result == 0 && tier->total < tier->prealloc)
-            result = zcb_slab_grow(pool, t, pool->max_bytes, tier->prealloc - tier->total, true);
+            result = zcb_slab_grow(pool, t, pool->max_bytes, tier->prealloc - tier->total, true,
+                                   UINT64_MAX);
         tier->low_free = tier->free;
     }
     zcb_pool_unlock(pool);
@@ -179,6 +181,7 @@ finish(struct zcb_pool *pool, bool close)
         pool->spare = cache->next;
         zcb_cache_free(cache);
     }
+    zcb_check_clear(pool);
     zcb_os_cond_finish(&pool->changed);
     zcb_os_mutex_finish(&pool->lock);
     free(pool);
@@ -216,14 +219,12 @@ zcb_pool_create(const struct zcb_pool_config *config, struct zcb_pool **out)
         finish(pool, false);
         return result;
     }
-    while (pool->cached && pool->spares < 2 && result == 0) {
-        unsigned had = pool->spares;
-
-        zcb_cache_stock(pool);
-        if (pool->spares == had)
-            break; // they are a help, not a need
-    }
+    for (int i = 0; i < 2 && pool->cached; i++)
+        zcb_cache_stock(pool); // they are a help, not a need
     *out = pool;
+    zcb_pool_lock(pool);
+    pool->teller = NULL;
+    zcb_pool_unlock(pool);
     return 0;
 
 no_id:
@@ -264,7 +265,9 @@ zcb_pool_unlock(struct zcb_pool *pool)
     bool tell = false, high, over;
 
     if (pool->on_pressure != NULL && !pool->closed && pool->teller == NULL) {
-        if (pool->pressed ? pool->charged <= pool->low_bytes : pool->charged >= pool->high_bytes) {
+        bool full = pool->charged >= pool->high_bytes; // wins where both marks are the same
+
+        if (pool->pressed ? !full && pool->charged <= pool->low_bytes : full) {
             pool->pressed = !pool->pressed;
             pool->teller = &zcb_thread;
             zcb_pool_hold(pool);

@@ -57,10 +57,10 @@ zcb_depot_put(struct zcb_pool *pool, uint32_t t, struct zcb_block *const *blocks
     tier->free += n;
     pool->idle += n * pool->size[t];
     pool->away -= n;
-    if (pool->waiters != 0)
-        zcb_os_wake_all(&pool->changed);
-    // Plenty again: releases may stay with their threads.
-    if (tier->scarce && pool->waiters == 0 && tier->free > 2 * (size_t)tier->load)
+    zcb_pool_wake(pool);
+    // Plenty again, in loads or as a part of what there is: releases may stay with their threads.
+    if (tier->scarce && pool->waiters == 0 &&
+        (tier->free > 2 * (size_t)tier->load || tier->free > tier->total / 4))
         tier->scarce = false;
 }
 
@@ -91,8 +91,7 @@ zcb_depot_take(struct zcb_pool *pool, uint32_t t, struct zcb_block **out, uint32
         tier->low_free = tier->free;
     pool->idle -= n * pool->size[t];
     pool->away += n;
-    if (tier->total - tier->free + tier->singles > tier->peak_away)
-        tier->peak_away = tier->total - tier->free + tier->singles;
+    zcb_pool_note_peaks(pool, t);
     return n;
 }
 

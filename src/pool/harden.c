@@ -49,10 +49,16 @@ zcb_debug_wish(uint32_t pool_flags)
 
     while (wish != NULL && *wish != '\0') {
         size_t len = strcspn(wish, ",");
+        bool known = false;
 
         for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-            if (strlen(words[i].word) == len && strncmp(wish, words[i].word, len) == 0)
+            if (strlen(words[i].word) == len && strncmp(wish, words[i].word, len) == 0) {
                 debug |= words[i].bits;
+                known = true;
+            }
+        if (!known && len != 0)
+            fprintf(stderr, "zcbuf: ZCBUF_DEBUG=%.*s is not known: stats, leaks, poison, guard\n",
+                    (int)len, wish);
         wish += len + (wish[len] == ',');
     }
     if (pool_flags & ZCB_POOL_HARDENED)
@@ -151,6 +157,28 @@ zcb_check_gone(struct zcb_pool *pool, struct zcb_slab *slab)
 {
     for (uint32_t i = 0; i < slab->count; i++)
         open_block(pool, &slab->blocks[i]);
+}
+
+void
+zcb_check_bury(struct zcb_pool *pool, struct zcb_block *block)
+{
+    struct zcb_block **grave = &pool->graves[pool->next_grave];
+
+    if (!pool->checked) {
+        free(block);
+        return;
+    }
+    pool->next_grave = (pool->next_grave + 1) % (sizeof(pool->graves) / sizeof(pool->graves[0]));
+    free(*grave);
+    *grave = block;
+    __atomic_store_n(&block->count, 0, __ATOMIC_RELAXED);
+}
+
+void
+zcb_check_clear(struct zcb_pool *pool)
+{
+    for (size_t i = 0; i < sizeof(pool->graves) / sizeof(pool->graves[0]); i++)
+        free(pool->graves[i]);
 }
 
 void

@@ -30,6 +30,10 @@ void zcb_check_in(struct zcb_pool *pool, struct zcb_block *block);
 // Blocks of a new slab are free from the start; those of a slab that goes must be accessible.
 void zcb_check_new(struct zcb_pool *pool, struct zcb_block *block);
 void zcb_check_gone(struct zcb_pool *pool, struct zcb_slab *slab);
+// The header of a single allocation that has been freed; a checked pool keeps the last of them for
+// a while, so that a stale handle finds a count of 0.
+void zcb_check_bury(struct zcb_pool *pool, struct zcb_block *block);
+void zcb_check_clear(struct zcb_pool *pool);
 // The pool is being destroyed: print what was asked for. Without the lock.
 void zcb_check_destroy(struct zcb_pool *pool);
 

@@ -52,6 +52,7 @@ struct zcb_tier_state {
     uint32_t cap;              // what a thread may cache; 0: nothing
     uint32_t load;             // blocks that move at a time
     size_t cache_budget;       // what caches may still be given in all
+    size_t leaving;            // bytes that somebody, without the lock, gives back to the source
     struct zcb_slab *slabs;
     uint64_t slab_count;
     bool scarce;               // releases go straight to the depot
@@ -105,11 +106,22 @@ struct zcb_pool {
     uint64_t trimmed;
     uint64_t decay_ms; // when decay ran
     uint32_t debug;    // of ZCBUF_DEBUG, see harden.h
+    struct zcb_block *graves[64]; // checked pools: see zcb_check_bury()
+    unsigned next_grave;
     char name[64];
 };
 
 // The smallest tier's size that holds `len` bytes and the pool's headroom; 0: none does.
 size_t zcb_pool_fit(const struct zcb_pool *pool, size_t len);
+
+// The most that can be acquired without being above all tiers; at least 1, whatever the headroom.
+static inline size_t
+zcb_pool_largest(const struct zcb_pool *pool)
+{
+    size_t size = pool->size[pool->tiers - 1];
+
+    return size > pool->headroom ? size - pool->headroom : 1;
+}
 
 static inline uint32_t
 zcb_pool_tier_of(const struct zcb_pool *pool, size_t need)
@@ -175,10 +187,12 @@ void zcb_depot_call_in(struct zcb_pool *pool, uint32_t tier);
 // ---- slab.c
 
 // More blocks in the depot of `tier`: at least 1, at most an ordinary slab. The lock is held on
-// entry and on return, but not in between. `bytes_max` is what may be charged in all. 0; -ENOBUFS:
-// a limit; -ENOMEM; what attach returned.
+// entry and on return, but not in between. `bytes_max` is what may be charged in all. Where another
+// thread is growing the tier it is waited for until `until_ms` (0: not at all; UINT64_MAX: as long
+// as it takes), and then there may be blocks or not.
+// 0; -ENOBUFS: a limit; -ENOMEM; what attach returned.
 int zcb_slab_grow(struct zcb_pool *pool, uint32_t tier, size_t bytes_max, size_t want_blocks,
-                  bool kept);
+                  bool kept, uint64_t until_ms);
 // Single allocations. Lock as above.
 int zcb_single_alloc(struct zcb_pool *pool, uint32_t tier, size_t size, size_t bytes_max,
                      struct zcb_block **out);
@@ -192,14 +206,29 @@ void zcb_slab_free_list(struct zcb_pool *pool, struct zcb_slab *list);
 static inline void
 zcb_pool_charge(struct zcb_pool *pool, uint32_t tier, size_t bytes)
 {
+    pool->charged += bytes;
+    pool->tier[tier].charged += bytes;
+}
+
+// What was charged is really there now.
+static inline void
+zcb_pool_note_peaks(struct zcb_pool *pool, uint32_t tier)
+{
     struct zcb_tier_state *state = &pool->tier[tier];
 
-    pool->charged += bytes;
-    state->charged += bytes;
     if (pool->charged > pool->peak_charged)
         pool->peak_charged = pool->charged;
     if (state->charged > state->peak_charged)
         state->peak_charged = state->charged;
+    if (state->total - state->free + state->singles > state->peak_away)
+        state->peak_away = state->total - state->free + state->singles;
+}
+
+static inline void
+zcb_pool_wake(struct zcb_pool *pool)
+{
+    if (pool->waiters != 0)
+        zcb_os_wake_all(&pool->changed);
 }
 
 static inline void

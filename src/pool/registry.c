@@ -7,6 +7,7 @@
 // what they had out stays out.
 
 #include "pool/cache.h"
+#include "source/source.h"
 
 static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER; // before any pool's lock
 static struct zcb_pool *pools[ZCB_POOL_ID_MAX];
@@ -18,16 +19,20 @@ before_fork(void)
 {
     zcb_os_lock(&lock);
     for (uint32_t id = 0; id < pools_end; id++)
-        if (pools[id] != NULL)
+        if (pools[id] != NULL) {
             zcb_pool_lock(pools[id]);
+            zcb_source_hold(&pools[id]->source);
+        }
 }
 
 static void
 after_fork_in_parent(void)
 {
     for (uint32_t id = 0; id < pools_end; id++)
-        if (pools[id] != NULL)
+        if (pools[id] != NULL) {
+            zcb_source_let_go(&pools[id]->source);
             zcb_os_unlock(&pools[id]->lock);
+        }
     zcb_os_unlock(&lock);
 }
 
@@ -46,7 +51,8 @@ forget_others(struct zcb_pool *pool)
     }
     for (uint32_t t = 0; t < pool->tiers; t++) {
         zcb_pool_uncharge(pool, t, pool->tier[t].growing);
-        pool->tier[t].growing = 0;
+        zcb_pool_uncharge(pool, t, pool->tier[t].leaving);
+        pool->tier[t].growing = pool->tier[t].leaving = 0;
     }
     // Holds too, but for a callback that itself called fork().
     pool->users -= pool->holds;
@@ -120,6 +126,8 @@ zcb_registry_find(const struct zcb_block *block)
 
     if (pool == NULL || block->tier > ZCB_POOL_OVERSIZE)
         return NULL;
+    if (zcb_block_kind(block) == ZCB_BLOCK_SINGLE)
+        return block->u.self == block && block->home == pool ? pool : NULL;
     for (const struct zcb_slab *slab = pool->tier[block->tier].slabs; slab != NULL;
          slab = slab->next)
         if ((const uint8_t *)block >= (const uint8_t *)slab->blocks &&

@@ -2,6 +2,7 @@
 //
 // Memory from the source and back: slabs, and allocations of a single buffer.
 
+#include "pool/cache.h"
 #include "pool/harden.h"
 #include "source/source.h"
 
@@ -111,7 +112,8 @@ add_slab(struct zcb_pool *pool, struct zcb_slab *slab)
 }
 
 int
-zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, bool kept)
+zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, bool kept,
+              uint64_t until_ms)
 {
     struct zcb_tier_state *tier = &pool->tier[t];
     size_t size = pool->size[t], count, fits;
@@ -119,10 +121,14 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
     int result;
 
     if (tier->growing != 0) { // somebody is at it; look again when they are done
+        bool in_time;
+
+        if (until_ms == 0)
+            return -ENOBUFS;
         pool->waiters++;
-        (void)zcb_os_wait(&pool->changed, &pool->lock, UINT64_MAX);
+        in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
         pool->waiters--;
-        return 0;
+        return in_time ? 0 : -ENOBUFS;
     }
     if (tier->total >= tier->max || pool->charged > bytes_max || bytes_max - pool->charged < size)
         return -ENOBUFS;
@@ -144,11 +150,11 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
     } while (result == -ENOMEM && (count /= 2) != 0);
     tier->growing = 0;
     if (result == 0) {
+        zcb_pool_note_peaks(pool, t);
         slab->kept = kept;
         add_slab(pool, slab);
     }
-    if (pool->waiters != 0)
-        zcb_os_wake_all(&pool->changed);
+    zcb_pool_wake(pool);
     return result;
 }
 
@@ -161,8 +167,9 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     struct zcb_block *block;
     void *memory = NULL;
 
-    // Whole cache lines, and whole pages from one page on, as the tiers have them.
-    align = size >= PAGE ? PAGE : ZCB_LINE;
+    // Whole cache lines, and whole pages from one page on, as the tiers have them. Where the source
+    // gives whole pages anyway, they are what is held.
+    align = pool->plain_pages ? zcb_os_page_size() : size >= PAGE ? PAGE : ZCB_LINE;
     if (size > SIZE_MAX - align)
         return -EOVERFLOW;
     len = (size + align - 1) & ~(align - 1);
@@ -182,10 +189,10 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
         zcb_pool_uncharge(pool, t, len);
         pool->away--;
         tier->singles--;
+        zcb_pool_wake(pool); // what was charged meanwhile may have kept others from it
         return -ENOMEM;
     }
-    if (tier->total - tier->free + tier->singles > tier->peak_away)
-        tier->peak_away = tier->total - tier->free + tier->singles;
+    zcb_pool_note_peaks(pool, t);
     *block = (struct zcb_block){.count = 1,
                                 .kind = ZCB_BLOCK_SINGLE,
                                 .tier = (uint8_t)t,
@@ -213,10 +220,10 @@ zcb_pool_free_single(struct zcb_block *block)
     tier->singles--;
     tier->drops++;
     pool->away--;
-    if (pool->waiters != 0)
-        zcb_os_wake_all(&pool->changed);
-    free(block);
+    zcb_pool_wake(pool);
+    zcb_check_bury(pool, block);
     zcb_pool_unlock(pool);
+    zcb_cache_heed_closings();
 }
 
 void
@@ -288,6 +295,8 @@ zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max)
         return 0;
     for (struct zcb_slab *slab = list; slab != NULL; slab = slab->next)
         freed[slab->tier] += slab->len;
+    for (uint32_t t = 0; t < pool->tiers; t++)
+        pool->tier[t].leaving += freed[t];
     zcb_pool_hold(pool);
     zcb_os_unlock(&pool->lock);
     zcb_slab_free_list(pool, list);
@@ -296,10 +305,10 @@ zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max)
     for (uint32_t t = 0; t < pool->tiers;
          t++) { // charged until it is really gone: the limit is hard
         zcb_pool_uncharge(pool, t, freed[t]);
+        pool->tier[t].leaving -= freed[t];
         bytes += freed[t];
     }
     pool->trimmed += bytes;
-    if (pool->waiters != 0)
-        zcb_os_wake_all(&pool->changed);
+    zcb_pool_wake(pool);
     return bytes;
 }

@@ -15,6 +15,7 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
 {
     const struct zcb_tier_state *tier = &pool->tier[t];
     uint64_t hits = tier->hits, returns = tier->returns, cached = 0;
+    int64_t kept = 0; // returns that caches took in
 
     for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers;
          cache = cache->next) {
@@ -24,8 +25,10 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
 
         hits += h;
         cached += n;
-        returns += n + h + magazine->out - magazine->in; // these two change under the lock only
+        kept += (int64_t)(n + h + magazine->out - magazine->in); // the last two: under the lock
     }
+    // A thread in the middle of an acquire has taken a block and not counted it yet.
+    returns += kept > 0 ? (uint64_t)kept : 0;
     *out = (struct zcb_tier_stats){
         .buffer_size = t < pool->tiers ? pool->size[t] : 0,
         .acquires = hits + tier->depot_hits + tier->misses + tier->fallbacks,
@@ -103,8 +106,8 @@ flush(struct text *text)
     while (text->error == 0 && done < text->len) {
         ssize_t n = write(text->fd, text->bytes + done, text->len - done);
 
-        if (n < 0 && errno != EINTR)
-            text->error = -errno;
+        if (n == 0 || (n < 0 && errno != EINTR))
+            text->error = n == 0 ? -EIO : -errno;
         else if (n > 0)
             done += (size_t)n;
     }

@@ -25,22 +25,30 @@ purgeable(const struct zcb_pool *pool, const struct zcb_block *block, uint8_t **
 // block is in the depot its floor says what became of its pages: base: they may be there; base + 1:
 // the system may take them; NULL: they are gone. With the lock: the blocks must not be handed out
 // meanwhile.
+static bool
+may_be_purged(const struct zcb_block *block, bool now)
+{
+    return block->floor != NULL && (now || block->floor == block->base);
+}
+
 static size_t
 purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
 {
-    struct zcb_tier_state *tier = &pool->tier[t];
-    size_t done = 0, index = 0, size = pool->size[t], skip;
+    size_t done = 0, candidates = 0, want = bytes / pool->size[t];
+    struct zcb_block *load, *block;
 
-    if (pool->source.purge == NULL || size == 0)
+    if (pool->source.purge == NULL)
         return 0;
-    // The stack's bottom is the coldest: skip what is above.
-    skip = bytes / size < tier->free ? tier->free - bytes / size : 0;
-    for (struct zcb_block *load = tier->loads; load != NULL; load = load->u.next_load) {
-        for (struct zcb_block *block = load; block != NULL; block = zcb_block_next(block)) {
+    for (load = pool->tier[t].loads; load != NULL; load = load->u.next_load)
+        for (block = load; block != NULL; block = zcb_block_next(block))
+            candidates += may_be_purged(block, now);
+    for (load = pool->tier[t].loads; load != NULL; load = load->u.next_load) {
+        for (block = load; block != NULL; block = zcb_block_next(block)) {
             uint8_t *at;
             size_t len;
 
-            if (index++ < skip || block->floor == NULL || (!now && block->floor != block->base))
+            // The stack's bottom is the coldest: what is above is left alone.
+            if (!may_be_purged(block, now) || candidates-- > want)
                 continue;
             len = purgeable(pool, block, &at);
             if (len == 0)
@@ -52,6 +60,18 @@ purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
         }
     }
     return done;
+}
+
+// Bytes of free blocks of a tier whose pages are gone.
+static size_t
+gone_bytes(const struct zcb_pool *pool, uint32_t t)
+{
+    size_t bytes = 0;
+
+    for (struct zcb_block *load = pool->tier[t].loads; load != NULL; load = load->u.next_load)
+        for (struct zcb_block *block = load; block != NULL; block = zcb_block_next(block))
+            bytes += block->floor == NULL ? pool->size[t] : 0;
+    return bytes;
 }
 
 static void
@@ -66,7 +86,7 @@ flush_own(struct zcb_pool *pool)
 size_t
 zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes)
 {
-    size_t given;
+    size_t given, left;
 
     if (pool == NULL)
         return 0;
@@ -74,12 +94,13 @@ zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes)
     flush_own(pool);
     zcb_depot_call_in(pool, ZCB_POOL_TIERS);
     given = zcb_slab_reclaim(pool, keep_bytes, SIZE_MAX);
-    for (uint32_t t = pool->tiers; t-- > 0 && !pool->checked;) {
-        size_t excess = pool->idle > keep_bytes ? pool->idle - keep_bytes : 0;
-        size_t have = pool->tier[t].free * pool->size[t], purged;
+    left = pool->idle; // free blocks that have pages
+    for (uint32_t t = 0; t < pool->tiers; t++)
+        left -= gone_bytes(pool, t);
+    for (uint32_t t = pool->tiers; t-- > 0 && !pool->checked && left > keep_bytes;) {
+        size_t purged = purge_blocks(pool, t, left - keep_bytes, true);
 
-        purged = purge_blocks(pool, t, excess < have ? excess : have, true);
-        keep_bytes += purged; // still idle, but no memory
+        left -= purged;
         pool->trimmed += purged;
         given += purged;
     }
@@ -93,6 +114,7 @@ decay(struct zcb_pool *pool)
 {
     size_t given = 0;
 
+    pool->decay_ms = zcb_os_now_ms(); // first: the lock is dropped in between
     for (uint32_t t = 0; t < pool->tiers; t++) {
         struct zcb_tier_state *tier = &pool->tier[t];
         size_t unused = tier->low_free * pool->size[t];
@@ -117,7 +139,6 @@ decay(struct zcb_pool *pool)
     }
     for (uint32_t t = 0; t < pool->tiers; t++)
         pool->tier[t].low_free = pool->tier[t].free;
-    pool->decay_ms = zcb_os_now_ms();
     return given;
 }
 
@@ -155,7 +176,7 @@ zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count)
     tier = &pool->tier[t];
     zcb_pool_lock(pool);
     while (result == 0 && tier->free < count)
-        result = zcb_slab_grow(pool, t, pool->normal_bytes, count - tier->free, false);
+        result = zcb_slab_grow(pool, t, pool->normal_bytes, count - tier->free, false, UINT64_MAX);
     // The ones that will be used first lie on top. The lock is held: this is for quiet times.
     for (struct zcb_block *load = tier->loads; load != NULL && done < count;
          load = load->u.next_load) {

@@ -143,3 +143,17 @@ zcb_source_size(const struct zcb_source *source)
 
     return source->alloc == fixed_alloc ? fixed->units * fixed->unit : SIZE_MAX;
 }
+
+void
+zcb_source_hold(const struct zcb_source *source)
+{
+    if (source->alloc == fixed_alloc)
+        zcb_os_lock(&((struct fixed *)source->ctx)->lock);
+}
+
+void
+zcb_source_let_go(const struct zcb_source *source)
+{
+    if (source->alloc == fixed_alloc)
+        zcb_os_unlock(&((struct fixed *)source->ctx)->lock);
+}

@@ -14,6 +14,10 @@ bool zcb_source_is_pages(const struct zcb_source *source);
 // ours. A user's source may give memory that the processor cannot reach.
 bool zcb_source_is_memory(const struct zcb_source *source);
 
+// Around a fork: the source's own lock, if it is one of ours that has one.
+void zcb_source_hold(const struct zcb_source *source);
+void zcb_source_let_go(const struct zcb_source *source);
+
 // Bytes that a source can give in all; SIZE_MAX where that is not known.
 size_t zcb_source_size(const struct zcb_source *source);
 

@@ -65,8 +65,11 @@ class Abi:
 
     def lines(self, public):
         found = set()
+        # By name: where a file that only calls a function is read before the one that has it, abidw
+        # leaves the symbol's id out.
+        exported = {e.get("name") for e in self.root.iter("elf-symbol")}
         for element in self.root.iter("function-decl"):
-            if element.get("elf-symbol-id"):
+            if element.get("name") in exported:
                 found.add(self.signature(element, element.get("name")))
         for element in self.root.iter("elf-symbol"):
             if element.get("type") != "func-type":

@@ -37,14 +37,19 @@
 // A client's loop for one readable peer:
 //
 //     struct iovec iov[64];
-//     int n = zcb_torrent_wire_recv_plan(wire, iov, 64);          // 0: too much waits, read later
-//     ssize_t got = n <= 0 ? 0 : readv(fd, iov, n);
-//     if (n < 0 || zcb_torrent_wire_received(wire, got > 0 ? (size_t)got : 0) < 0)
+//     int n = zcb_torrent_wire_recv_plan(wire, iov, 64);
+//     ssize_t got = n > 0 ? readv(fd, iov, n) : 0;
+//     if (n == -EINVAL || n == -EBADMSG || (n > 0 && got == 0) ||
+//         (got < 0 && errno != EAGAIN && errno != EINTR) ||
+//         zcb_torrent_wire_received(wire, got > 0 ? (size_t)got : 0) < 0)
 //         return drop(peer);
+//     // n 0 (too much waits), -ENOBUFS, -ENOMEM: nothing was read; ask again when something was
+//     // given back. -EBUSY: next() has not returned 0 since; it goes on below.
 //     while ((r = zcb_torrent_wire_next(wire, &message)) > 0)
 //         if (message.kind == ZCB_TORRENT_UNCHOKE) ...  // the wire has taken note already
-//     if (r < 0)
+//     if (r == -EBADMSG)
 //         return drop(peer);                             // zcb_torrent_wire_error() says why
+//     // r -ENOBUFS, -ENOMEM: call next() again later, nothing is lost.
 //     r = zcb_torrent_wire_output(wire, now_ms, out, sizeof(out)); // REQUESTs and CANCELs
 //
 // Bounds. Nothing that a peer sends makes memory grow beyond: one message of the longest kind
@@ -152,14 +157,18 @@ enum zcb_torrent_kind {
 
 // What became of a block.
 enum zcb_torrent_result {
-    ZCB_TORRENT_STORED = 0, // it is in its piece
-    ZCB_TORRENT_DONE = 1,   // and completed it: the hash is right, `complete` was called
-    ZCB_TORRENT_BAD =
-        2, // and completed it: the hash is wrong, `failed` was called, the piece starts over
-    ZCB_TORRENT_PENDING = 3, // and completed it: zcb_torrent_assembler_verified() is to say
-    ZCB_TORRENT_LATE =
-        4, // dropped: it was asked for, but timed out, was cancelled, or another peer was faster
-    ZCB_TORRENT_UNASKED = 5, // dropped: nobody asked this peer for it
+    // It is in its piece.
+    ZCB_TORRENT_STORED = 0,
+    // And completed it: the hash is right, `complete` was called.
+    ZCB_TORRENT_DONE = 1,
+    // And completed it: the hash is wrong, `failed` was called, the piece starts over.
+    ZCB_TORRENT_BAD = 2,
+    // And completed it: zcb_torrent_assembler_verified() is to say.
+    ZCB_TORRENT_PENDING = 3,
+    // Dropped: it was asked for, but timed out, was cancelled, or another peer was faster.
+    ZCB_TORRENT_LATE = 4,
+    // Dropped: nobody asked this peer for it.
+    ZCB_TORRENT_UNASKED = 5,
 };
 
 // A message taken apart. Fields that its kind does not have are 0.
@@ -273,8 +282,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_torrent_write_extended(void *out, size_t room, ui
 enum zcb_torrent_verdict {
     ZCB_TORRENT_HASH_WRONG = 0,
     ZCB_TORRENT_HASH_RIGHT = 1,
-    ZCB_TORRENT_HASH_LATER =
-        2, // zcb_torrent_assembler_verified() will say; the piece waits, within the budget
+    // zcb_torrent_assembler_verified() will say; the piece waits, within the budget.
+    ZCB_TORRENT_HASH_LATER = 2,
 };
 
 // Callbacks run inside the call that brought the last block (zcb_torrent_wire_next(),
@@ -318,8 +327,8 @@ struct zcb_torrent_assembler_config {
     uint32_t (*choose)(void *ctx, uint32_t peer, const uint8_t *bits);
 
     // Memory for a piece: an empty buf with tailroom for `len` (part of a mapped file, another
-    // pool). 0 or a negative errno. NULL: the assembler has a pool of its own with one tier of
-    // exactly the piece length; a short last piece is from `last_pool`, or the heap.
+    // pool). 0 or a negative errno. NULL: the assembler has a pool of its own with one tier, the
+    // piece length rounded up to 64; a short last piece is from `last_pool`, or the heap.
     int (*buffer)(void *ctx, uint32_t piece, size_t len, struct zcb_buf **out);
     struct zcb_pool *last_pool; // NULL: the heap
 
@@ -463,12 +472,12 @@ zcb_torrent_assembler_stats(const struct zcb_torrent_assembler *assembler,
 // ---- wire
 
 enum {
-    ZCB_TORRENT_DIRECT = 1u << 0, // receive straight into pieces
+    ZCB_TORRENT_DIRECT = 1u << 0, // receive straight into pieces; ignored without an assembler
     // Our handshake has the fast bit; in force if the peer's has it as well.
     ZCB_TORRENT_OFFER_FAST = 1u << 1,
     ZCB_TORRENT_OFFER_EXTENDED = 1u << 2, // our handshake has the extension bit
-    // A block or a reject that was not asked for, a bitfield that is not the first message: -EBADMSG
-    // at once. Without it, these are bounded, or harmless, and some clients send them.
+    // A block or a reject that was not asked for, a bitfield that is not the first message:
+    // -EBADMSG at once. Without it, these are bounded, or harmless, and some clients send them.
     ZCB_TORRENT_STRICT = 1u << 3,
 };
 
@@ -485,10 +494,11 @@ struct zcb_torrent_wire_config {
     const struct zcb_torrent_handshake *peer_handshake;
     const struct zcb_torrent_geometry *geometry; // without an assembler (a seeder); with one: NULL
     struct zcb_torrent_limits limits;
-    // recv_plan says 0 when so much is unread, or waits behind (set_backlog). 0: 16 MiB.
+    // recv_plan says 0 when so much is unread, or waits behind (set_backlog). 0: 16 MiB, or twice
+    // the longest message that is buffered whole (max_extended, a bitfield) where that is more.
     size_t rx_stop_bytes;
-    size_t rx_resume_bytes;        // ... until it has fallen to this. 0: 4 MiB
-    struct zcb_chain_config chain; // of the receive buffer. chunk_size 0: 65536, direct: 4096
+    size_t rx_resume_bytes;        // ... until it has fallen to this. 0: a quarter of rx_stop_bytes
+    struct zcb_chain_config chain; // of the receive buffer. chunk_size 0: as there; direct: 4096
     void *reserved[4];             // NULL
 };
 
@@ -510,16 +520,16 @@ ZCB_API void zcb_torrent_wire_destroy(struct zcb_torrent_wire **wire);
 // Where the next bytes go: up to `n` iovecs for one readv() (or recvmsg, or an io_uring read).
 // Returns how many; 0: do not read now, too much is waiting (rx_stop_bytes). They are good until
 // received(), or the next plan, which replaces this one. Direct receive wants n >= 2 *
-// direct_blocks + 2 for whole plans, and works with any. -EINVAL (n < 1); -EBUSY: next() has not
-// returned 0 since received(); -EBADMSG: as next() said; -ENOBUFS, -ENOMEM: no memory for the
-// receive buffer now, try later.
+// direct_blocks + 2 for whole plans, and works with any. -EINVAL (NULL, n < 1); -EBUSY (direct
+// receive only): next() has not returned 0 since received(); -EBADMSG: as next() said; -ENOBUFS,
+// -ENOMEM, or another of acquire's errors: no memory for the receive buffer now, try later.
 ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_recv_plan(struct zcb_torrent_wire *wire,
                                                       struct iovec *iov, int n);
 
 // The first `bytes` of the plan are written. 0 is fine. Ends the plan; call next() until it returns
 // 0.
-// 0; -ERANGE (more than was planned, or no plan): the plan stays; -ENOMEM: the plan stays, call it
-// again.
+// 0 (also for 0 bytes without a plan); -EINVAL (NULL); -ERANGE (more than was planned, or no plan):
+// the plan stays. Allocates nothing.
 ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes);
 
 // Bytes that came another way, as a packet. Takes it. Ends a plan, as received(0).
