@@ -144,6 +144,7 @@ void torrent_revoke(struct zcb_torrent_assembler *assembler, struct torrent_slot
                     uint32_t block);
 
 // A reservation that still stands is kept from timing out and changing hands, or not any more.
+int torrent_cancel(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request);
 void torrent_pin(struct zcb_torrent_assembler *assembler, const struct zcb_torrent_request *request,
                  bool pinned);
 

@@ -66,6 +66,19 @@ torrent_revoke(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint3
         torrent_open_link(a, slot, true);
 }
 
+// As the public one, but also where a plan of the calling wire has pinned it.
+int
+torrent_cancel(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request)
+{
+    struct torrent_slot *slot;
+    uint32_t block;
+    int r = find(a, request, &slot, &block);
+
+    if (r == 0)
+        torrent_revoke(a, slot, block);
+    return r;
+}
+
 int
 zcb_torrent_assembler_cancel(struct zcb_torrent_assembler *a,
                              const struct zcb_torrent_request *request)
@@ -74,6 +87,8 @@ zcb_torrent_assembler_cancel(struct zcb_torrent_assembler *a,
     uint32_t block;
     int r = find(a, request, &slot, &block);
 
+    if (r == 0 && slot->blocks[block].pinned)
+        return -EBUSY;
     if (r == 0)
         torrent_revoke(a, slot, block);
     return r;
@@ -89,7 +104,8 @@ zcb_torrent_assembler_cancel_peer(struct zcb_torrent_assembler *a, uint32_t peer
 
         for (uint32_t b = 0;
              slot->piece != NULL && slot->reserved != 0 && b < zcb_piece_blocks(slot->piece); b++) {
-            if (slot->blocks[b].ticket == 0 || zcb_piece_from(slot->piece, b) != peer)
+            if (slot->blocks[b].ticket == 0 || slot->blocks[b].pinned ||
+                zcb_piece_from(slot->piece, b) != peer)
                 continue;
             torrent_revoke(a, slot, b);
             ended++;

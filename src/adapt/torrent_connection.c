@@ -34,7 +34,12 @@ set_levels(struct zcb_torrent_wire *wire, const struct zcb_torrent_wire_config *
     if (wire->rx_stop == 0)
         wire->rx_stop = 2 * longest > (16u << 20) ? (size_t)(2 * longest) : (size_t)16 << 20;
     wire->rx_resume = c->rx_resume_bytes != 0 ? c->rx_resume_bytes : wire->rx_stop / 4;
-    return wire->rx_stop < longest || wire->rx_resume > wire->rx_stop ? -EINVAL : 0;
+    if (wire->rx_stop < longest || wire->rx_resume > wire->rx_stop)
+        return -EINVAL;
+    // What is unread may be the beginning of such a message: only reading on makes it less.
+    if (wire->rx_resume < longest)
+        wire->rx_resume = (size_t)longest;
+    return 0;
 }
 
 static int
@@ -114,10 +119,10 @@ zcb_torrent_wire_destroy(struct zcb_torrent_wire **slot)
         const struct torrent_entry *entry = torrent_queue_at(&wire->queue, i);
 
         if (!entry->dead)
-            zcb_torrent_assembler_cancel(wire->assembler, &entry->request);
+            torrent_cancel(wire->assembler, &entry->request);
     }
     if (wire->request.ticket != 0)
-        zcb_torrent_assembler_cancel(wire->assembler, &wire->request);
+        torrent_cancel(wire->assembler, &wire->request);
     zcb_chain_finish(&wire->chain);
     free(wire->queue.ring);
     free(wire->bits);

@@ -139,10 +139,11 @@ rest_of_message(const struct zcb_torrent_wire *wire, size_t have, bool *whole)
     *whole = false;
     if (zcb_chain_peek_u32be(&wire->chain, 0, &len) < 0)
         return 4 - have;
-    // A block that was not foretold: its header first, then its place is known.
-    if ((uint64_t)len + 4 > TORRENT_HEADER && have < TORRENT_PIECE_HEADER &&
+    // A block that was not foretold, however short: its header first, then its place is known.
+    // Until its id is there any message can be one.
+    if (have < TORRENT_PIECE_HEADER &&
         (zcb_chain_peek_u8(&wire->chain, 4, &id) < 0 || id == ZCB_TORRENT_PIECE))
-        return TORRENT_PIECE_HEADER - have;
+        return ((uint64_t)len + 4 < TORRENT_PIECE_HEADER ? len + 4 : TORRENT_PIECE_HEADER) - have;
     *whole = true;
     return (size_t)((uint64_t)len + 4 - have);
 }

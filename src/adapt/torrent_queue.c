@@ -103,7 +103,7 @@ torrent_queue_choked(struct zcb_torrent_wire *wire)
 
         if (entry->dead)
             continue;
-        zcb_torrent_assembler_cancel(wire->assembler, &entry->request);
+        torrent_cancel(wire->assembler, &entry->request);
         torrent_queue_kill(&wire->queue, entry, false);
         wire->stats.rejected++;
     }
@@ -174,7 +174,7 @@ write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
                                               picked[i].begin, picked[i].length);
 
             if (r < 0 || !torrent_queue_add(&wire->queue, &picked[i])) {
-                zcb_torrent_assembler_cancel(wire->assembler, &picked[i]);
+                torrent_cancel(wire->assembler, &picked[i]);
                 continue;
             }
             len += (size_t)r;

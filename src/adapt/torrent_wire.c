@@ -182,7 +182,7 @@ note_reject(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
     }
     if (entry.dead)
         return 0;
-    zcb_torrent_assembler_cancel(wire->assembler, &entry.request);
+    torrent_cancel(wire->assembler, &entry.request);
     wire->stats.rejected++;
     // Or asking and refusing would go round as fast as the line allows.
     wire->ask_from_ms = wire->now_ms > UINT64_MAX - 1000 ? UINT64_MAX : wire->now_ms + 1000;
@@ -218,8 +218,9 @@ note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
             torrent_queue_choked(wire);
         return 0; // may come before the bitfield, as the next ones
     case ZCB_TORRENT_UNCHOKE:
+        if (wire->choked) // one that repeats it does not end the pause after a reject
+            wire->ask_from_ms = 0;
         wire->choked = false;
-        wire->ask_from_ms = 0;
         return 0;
     case ZCB_TORRENT_INTERESTED:
     case ZCB_TORRENT_NOT_INTERESTED:

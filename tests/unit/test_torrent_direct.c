@@ -369,6 +369,24 @@ a_peer_that_never_answers_in_order_costs_one_plan(void **state)
     end();
 }
 
+// A plan's memory is somebody else's to write into until the bytes are there.
+static void
+a_block_in_a_plan_cannot_be_cancelled(void **state)
+{
+    (void)state;
+    struct iovec iov[64];
+
+    start(4, 4, 0);
+    assert_int_equal(ask(), 68);
+    assert_true(zcb_torrent_wire_recv_plan(f.wire, iov, 64) > 4);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 3), 0);
+    assert_int_equal(zcb_torrent_wire_received(f.wire, 0), 0);
+    // The plan is over when the next one is made, or the wire goes.
+    zcb_torrent_wire_destroy(&f.wire);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 3), 0); // it ended its own
+    end();
+}
+
 static void
 small_messages_behind_the_last_block_are_all_read(void **state)
 {
@@ -567,6 +585,7 @@ main(void)
         cmocka_unit_test(a_choke_that_drops_requests_leaves_no_wrong_block),
         cmocka_unit_test(answers_in_another_order_all_find_their_place),
         cmocka_unit_test(a_peer_that_never_answers_in_order_costs_one_plan),
+        cmocka_unit_test(a_block_in_a_plan_cannot_be_cancelled),
         cmocka_unit_test(small_messages_behind_the_last_block_are_all_read),
         cmocka_unit_test(a_header_that_was_not_foretold_is_read_before_its_block),
         cmocka_unit_test(blocks_in_a_plan_stay_with_their_peer),

@@ -569,7 +569,8 @@ reading_stops_when_too_much_waits_and_resumes_lower(void **state)
     struct zcb_packet packet;
     struct iovec iov[4];
 
-    start(&(struct zcb_torrent_wire_config){ .rx_stop_bytes = 2 << 20, .rx_resume_bytes = 1 << 20 });
+    start(&(struct zcb_torrent_wire_config){ .rx_stop_bytes = 2 << 20, .rx_resume_bytes = 1 << 20,
+                                             .limits = { .max_extended = 65536 } });
     assert_true(zcb_torrent_wire_recv_plan(f.wire, iov, 4) > 0);
     zcb_torrent_wire_set_backlog(f.wire, (2 << 20) - 1);
     assert_true(zcb_torrent_wire_recv_plan(f.wire, iov, 4) > 0);

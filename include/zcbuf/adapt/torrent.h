@@ -405,11 +405,13 @@ ZCB_API ZCB_MUST_CHECK int zcb_torrent_assembler_write(struct zcb_torrent_assemb
                                                        const struct zcb_torrent_request *request,
                                                        const void *data, size_t len);
 
-// Ends a reservation; the block is missing again. 0; place's errors: it had ended before.
+// Ends a reservation; the block is missing again. 0; -EBUSY: an outstanding plan receives into it;
+// place's errors: it had ended before.
 ZCB_API int zcb_torrent_assembler_cancel(struct zcb_torrent_assembler *assembler,
                                          const struct zcb_torrent_request *request);
 
-// Ends all reservations of a peer; returns how many. A wire does that when it is destroyed.
+// Ends all reservations of a peer but those that an outstanding plan receives into; returns how
+// many. A wire ends its own when it is destroyed.
 // O(blocks under way).
 ZCB_API uint32_t zcb_torrent_assembler_cancel_peer(struct zcb_torrent_assembler *assembler,
                                                    uint32_t peer);
