@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// The C library's malloc.
+
+#include <stdlib.h>
+
+#include "harness.h"
+
+static size_t item_size;
+
+static void *
+create(size_t size)
+{
+    item_size = size;
+    return &item_size;
+}
+
+static void
+destroy(void *pool)
+{
+    (void)pool;
+}
+
+static inline void *
+get(void *pool)
+{
+    return malloc(*(size_t *)pool);
+}
+
+static inline void
+put(void *pool, void *item)
+{
+    (void)pool;
+    free(item);
+}
+
+static inline uint8_t *
+memory(void *item)
+{
+    return item;
+}
+
+#include "pool/loops.h"
+
+const struct pool_peer pool_malloc = {.name = "malloc (libc)", POOL_PEER_LOOPS};

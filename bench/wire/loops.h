@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// The parser of the torrent wire workload, for one contender: waits for a whole message, then puts
+// its payload into place. The file that includes this has defined
+//
+//     struct peer;
+//     static inline int feed(struct peer *peer, size_t number, const uint8_t *data, size_t len);
+//     static inline int receive(struct peer *peer, const uint8_t *data, size_t len);
+//     static inline size_t size(struct peer *peer);
+//     static inline const uint8_t *head(struct peer *peer, size_t len, uint8_t *scratch);
+//     static inline void drop(struct peer *peer, size_t len);
+//     static inline int take(struct peer *peer, uint8_t *dst, size_t len);
+//
+// receive goes by way of the contender's own memory; size is the bytes that wait, head looks at the
+// first of these; take copies out, and drops.
+//
+// and puts WIRE_PEER_LOOPS into its struct wire_peer.
+
+#include "wire/peer.h"
+
+static inline int
+parse(struct wire_bench *bench, struct peer *peer)
+{
+    for (;;) {
+        uint8_t scratch[WIRE_HEAD];
+        size_t have = size(peer);
+        const uint8_t *at;
+        uint32_t len;
+
+        if (have < 4)
+            return 0;
+        len = wire_be32(head(peer, 4, scratch));
+        if (len > WIRE_LIMIT || len < 5)
+            return -1;
+        if (have - 4 < len)
+            return 0;
+        at = head(peer, len < 9 ? 4 + len : WIRE_HEAD, scratch);
+        if (at[4] == 7) {
+            uint32_t block = wire_block(bench->stream, wire_be32(at + 5), wire_be32(at + 9));
+
+            if (len != 9 + WIRE_BLOCK || block == UINT32_MAX)
+                return -1;
+            drop(peer, WIRE_HEAD);
+            if (take(peer, wire_place(bench->stream, block), WIRE_BLOCK) < 0)
+                return -1;
+        } else {
+            bench->small_sum += wire_be32(at + 5);
+            drop(peer, 4 + len);
+        }
+    }
+}
+
+static int
+run_feed(void *ctx, struct bench_run *run)
+{
+    struct wire_bench *bench = ctx;
+    const struct wire_stream *stream = bench->stream;
+
+    for (uint64_t n = 0; n < run->n; n++)
+        for (size_t i = 0; i < stream->count; i++)
+            if (feed(bench->state, i, stream->packets[i].data, stream->packets[i].len) < 0 ||
+                parse(bench, bench->state) < 0)
+                return -1;
+    return 0;
+}
+
+static int
+run_receive(void *ctx, struct bench_run *run)
+{
+    struct wire_bench *bench = ctx;
+    const struct wire_stream *stream = bench->stream;
+
+    for (uint64_t n = 0; n < run->n; n++)
+        for (size_t i = 0; i < stream->count; i++)
+            if (receive(bench->state, stream->packets[i].data, stream->packets[i].len) < 0 ||
+                parse(bench, bench->state) < 0)
+                return -1;
+    return 0;
+}
+
+static int
+check_feed(void *ctx)
+{
+    return wire_check(ctx, run_feed);
+}
+
+static int
+check_receive(void *ctx)
+{
+    return wire_check(ctx, run_receive);
+}
+
+#define WIRE_PEER_LOOPS                                                                            \
+    .create = create, .destroy = destroy, .feed = run_feed, .receive = run_receive,                \
+    .check_feed = check_feed, .check_receive = check_receive
