@@ -45,6 +45,10 @@ guessed(struct zcb_torrent_wire *wire, bool right)
     wire->stats.guesses++;
     if (++wire->streak < wire->patience)
         return;
+    // What is moved twice is to stay below a hundredth of the payload, however it goes on.
+    if (wire->depth < wire->direct_blocks &&
+        wire->stats.moved_bytes > wire->stats.payload_bytes / 256)
+        return;
     wire->streak = 0;
     if (wire->depth == wire->direct_blocks)
         wire->patience = wire->patience > 2 * PATIENCE_MIN ? wire->patience / 2 : PATIENCE_MIN;
