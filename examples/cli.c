@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -28,16 +29,72 @@ say(const char *format, ...)
     fputc('\n', stderr);
 }
 
+void
+standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR); // the lowest number that is free
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+enum exit_code
+finish_output(enum exit_code code)
+{
+    bool flushed = fflush(stdout) == 0;
+
+    if (flushed && !ferror(stdout))
+        return code;
+    say("standard output cannot be written%s%s", flushed ? "" : ": ",
+        flushed ? "" : strerror(errno));
+    return code == EXIT_DONE ? EXIT_INTERNAL : code;
+}
+
+size_t
+utf8_length(const char *text)
+{
+    const unsigned char *t = (const unsigned char *)text;
+    size_t len = t[0] < 0x80 ? 1 : t[0] < 0xc2 ? 0 : t[0] < 0xe0 ? 2 : t[0] < 0xf0 ? 3 : 4;
+
+    if (t[0] == 0 || t[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((t[i] & 0xc0) != 0x80)
+            return 0;
+    // Longer than need be, halves of UTF-16 pairs, and what is above U+10FFFF.
+    if ((t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] > 0x9f) ||
+        (t[0] == 0xf0 && t[1] < 0x90) || (t[0] == 0xf4 && t[1] > 0x8f))
+        return 0;
+    return len;
+}
+
 const char *
 printable(const char *text)
 {
-    static char buffers[4][256];
+    static char buffers[4][1024];
     static unsigned turn;
     char *out = buffers[turn++ % 4];
     size_t n = 0;
 
-    for (; text[n] != '\0' && n < sizeof(buffers[0]) - 1; n++)
-        out[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? '?' : text[n];
+    while (*text != '\0') {
+        size_t len = utf8_length(text);
+        unsigned char second = len > 1 ? (unsigned char)text[1] : 0;
+        bool control = len == 0 || (len == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f)) ||
+                       ((unsigned char)*text == 0xc2 && second < 0xa0);
+
+        if (n + (control ? 1 : len) >= sizeof(buffers[0]))
+            break;
+        if (control) {
+            out[n++] = '?';
+        } else {
+            memcpy(out + n, text, len);
+            n += len;
+        }
+        text += len == 0 ? 1 : len;
+    }
     out[n] = '\0';
     return out;
 }

@@ -27,7 +27,20 @@ enum exit_code {
 extern const char *program_name;
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-// A name that came from elsewhere, without what a terminal would act on. Static; four at a time.
+// Descriptors 0 to 2 that are closed lead to /dev/null from here on: a file that is opened later
+// must not get one of these numbers, or messages would be written into it. The first call of
+// main().
+void standard_descriptors(void);
+
+// Sends off what is left for standard output. Returns `code`; if the output did not arrive and
+// `code` is EXIT_DONE: EXIT_INTERNAL, after a message.
+enum exit_code finish_output(enum exit_code code);
+
+// Bytes of the UTF-8 character at the beginning of `text`; 0: it is none (or the end).
+size_t utf8_length(const char *text);
+
+// A text that came from elsewhere, without what a terminal would act on: control characters (U+0080
+// to U+009F are some as well) and bytes that are no UTF-8 become '?'. Static; four at a time.
 const char *printable(const char *text);
 
 // "4096", "16K", "256M", "1G"; false: not that, or below `low` or above `high`.

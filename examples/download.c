@@ -114,7 +114,7 @@ download_resume(struct download *d)
         if (!storage_has_data(d->storage, offset, len))
             continue;
         if (!storage_read(d->storage, offset, piece, len)) {
-            say("%s", d->storage->why);
+            say("%s", printable(d->storage->why));
             code = EXIT_STORAGE;
         } else if (EVP_Digest(piece, len, digest, NULL, sha1_method(), NULL) != 1) {
             code = EXIT_INTERNAL;
@@ -141,9 +141,10 @@ tick(struct download *d, uint64_t now)
     for (uint32_t i = 0; i < d->peer_count; i++) {
         struct peer *p = &d->peers[i];
 
-        if (p->state == PEER_WAITING && now >= p->retry_ms)
+        if (p->state == PEER_WAITING && !p->banned && now >= p->retry_ms)
             download_connect(d, p);
-        else if (p->state == PEER_CONNECTING || p->state == PEER_OPEN)
+        else if (p->state == PEER_CONNECTING || p->state == PEER_OPEN ||
+                 (p->state == PEER_WAITING && p->banned))
             download_judge(d, p, now);
         if (p->state == PEER_OPEN)
             download_talk(d, p);
@@ -209,6 +210,10 @@ download_run(struct download *d)
         else if (stop_requested)
             code = EXIT_STOPPED;
     }
+    // Whom the last piece has given away.
+    for (uint32_t i = 0; i < d->peer_count; i++)
+        if (d->peers[i].banned && d->peers[i].state != PEER_DEAD)
+            download_judge(d, &d->peers[i], now_ms());
     if (d->warm_pieces != 0) {
         d->steady_openssl = count_alloc_openssl() - d->warm_openssl;
         d->steady_allocs = count_alloc() - count_alloc_openssl() - d->warm_allocs;

@@ -10,7 +10,8 @@
 //
 // Wrong data. A piece that one peer sent all of blames that peer. When several did, they are put on
 // trial: one peer alone goes on asking until the piece is right, then the blocks that differ from
-// the right ones tell who sent them.
+// the right ones tell who sent them. One that does not bring them loses its turn, and the next one
+// begins with an empty piece: what comes out wrong then has one sender.
 #ifndef EXAMPLES_DOWNLOAD_H
 #define EXAMPLES_DOWNLOAD_H
 
@@ -39,15 +40,21 @@ struct peer {
     uint64_t useful_ms;     // when it last did something for us
     uint64_t payload_bytes; // over all its connections
     bool interested, waits_to_write, banned;
+    bool unchoked;     // as the last message about it says
+    uint32_t unchokes; // without a block in between
+    bool suspect;      // sent a part of a wrong piece, and no right one since
     uint8_t out[8192]; // messages to send
     size_t out_len, out_sent;
 };
 
 // Peers that together sent a piece that is wrong.
 struct trial {
-    uint32_t piece; // ZCB_TORRENT_NONE: none
-    uint32_t peer;  // who alone may ask now
-    uint64_t since_ms;
+    uint32_t piece;              // ZCB_TORRENT_NONE: none
+    uint32_t peer;               // who alone may ask now
+    uint64_t since_ms, block_ms; // when its turn began, and when it last brought a block of it
+    uint64_t turn_ms;            // how long it may bring none; twice that after each round
+    uint32_t turns;
+    EVP_MD_CTX *context; // of the attempt that is under way
     uint32_t blocks;
     uint32_t *from; // who sent each block of the wrong piece
     uint8_t (*digests)[META_HASH];

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define DIRECT_BLOCKS 32u // blocks of one read, with --direct
+#define MAX_UNCHOKES 4    // that count as progress, without a block in between
 #define READ_ROUNDS 8     // reads from one peer before the next one's turn
 
 void
@@ -74,7 +75,8 @@ download_connect(struct download *d, struct peer *p)
     int one = 1;
 
     p->useful_ms = now_ms();
-    p->interested = p->waits_to_write = false;
+    p->interested = p->waits_to_write = p->unchoked = false;
+    p->unchokes = 0;
     p->out_len = p->out_sent = 0;
     p->fd = socket(p->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (p->fd < 0) {
@@ -197,13 +199,23 @@ handle_messages(struct download *d, struct peer *p)
                 p->out_len += r < 0 ? 0 : (size_t)r;
             }
             break;
+        case ZCB_TORRENT_CHOKE:
+            p->unchoked = false;
+            break;
         case ZCB_TORRENT_UNCHOKE:
-            p->useful_ms = now_ms();
+            // The change is of use, as long as blocks follow.
+            if (!p->unchoked && p->unchokes++ < MAX_UNCHOKES)
+                p->useful_ms = now_ms();
+            p->unchoked = true;
             break;
         case ZCB_TORRENT_PIECE:
             if (m.result <= ZCB_TORRENT_PENDING && m.result != ZCB_TORRENT_BAD) {
                 p->payload_bytes += m.length;
-                p->attempts = 0;
+                p->unchokes = 0;
+                if (!p->suspect)
+                    p->attempts = 0;
+                if (m.index == d->trial.piece && p->number == d->trial.peer)
+                    d->trial.block_ms = now_ms();
             }
             break;
         default:

@@ -4,6 +4,7 @@
 // together sent a wrong one.
 #include "download.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,10 +35,11 @@ hash_bytes(void *ctx, void *state_memory, uint32_t piece, size_t off, const uint
     struct piece_state *state = state_memory;
     struct download *d = ctx;
 
-    (void)piece;
     if (off == 0) {
         state->bytes = data;
         state->context = context_take(d);
+        if (piece == d->trial.piece)
+            d->trial.context = state->context;
         if (state->context != NULL && EVP_DigestInit_ex(state->context, sha1_method(), NULL) != 1)
             d->fatal = EXIT_INTERNAL;
     }
@@ -52,6 +54,21 @@ ban(struct download *d, uint32_t number)
         d->peers[number].banned = true;
 }
 
+// Who sent this piece has to show that it can do better, or has done so.
+static void
+mark(struct download *d, uint32_t piece, uint32_t blocks, bool suspect)
+{
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint32_t number = zcb_torrent_assembler_from(d->assembler, piece, i);
+
+        if (number >= d->peer_count)
+            continue;
+        d->peers[number].suspect = suspect;
+        if (!suspect)
+            d->peers[number].attempts = 0;
+    }
+}
+
 // The first wrong version of a piece is kept in digests, block by block.
 static void
 trial_begin(struct download *d, uint32_t piece, const uint8_t *bytes)
@@ -59,6 +76,7 @@ trial_begin(struct download *d, uint32_t piece, const uint8_t *bytes)
     uint32_t blocks = zcb_torrent_piece_blocks(&d->geometry, piece);
     struct trial *t = &d->trial;
 
+    mark(d, piece, blocks, true);
     if (t->piece != ZCB_TORRENT_NONE)
         return; // one at a time; this piece will come again
     t->from = calloc(blocks, sizeof(*t->from));
@@ -73,6 +91,7 @@ trial_begin(struct download *d, uint32_t piece, const uint8_t *bytes)
     t->piece = piece;
     t->peer = ZCB_PIECE_NOBODY;
     t->blocks = blocks;
+    t->turn_ms = d->timeout_ms;
     for (uint32_t i = 0; i < blocks; i++) {
         t->from[i] = zcb_torrent_assembler_from(d->assembler, piece, i);
         EVP_Digest(bytes + (size_t)i * d->geometry.block_length,
@@ -118,8 +137,12 @@ verify(void *ctx, void *state_memory, uint32_t piece)
     if (state->context != NULL)
         d->idle[d->idle_count++] = state->context;
     state->context = NULL;
+    if (piece == d->trial.piece)
+        d->trial.context = NULL;
     right = d->fatal == EXIT_DONE &&
             memcmp(digest, d->meta->hashes + (size_t)piece * META_HASH, META_HASH) == 0;
+    if (right)
+        mark(d, piece, zcb_torrent_piece_blocks(&d->geometry, piece), false);
     if (right && piece == d->trial.piece)
         trial_verdict(d, state->bytes);
     else if (!right && d->fatal == EXIT_DONE && zcb_torrent_piece_blocks(&d->geometry, piece) > 1)
@@ -185,17 +208,27 @@ download_callbacks(struct download *d, struct zcb_torrent_assembler_config *conf
     config->ctx = d;
 }
 
-// Who may ask while several are under suspicion: one that has the piece, another one after a while.
+// Whether the one whose turn it is may go on. Blocks of the piece count and nothing else; one that
+// brings them, but too slowly, has a longer turn in the next round.
+static bool
+trial_goes_on(const struct download *d, uint64_t now)
+{
+    const struct trial *t = &d->trial;
+
+    return t->peer != ZCB_PIECE_NOBODY && d->peers[t->peer].state == PEER_OPEN &&
+           !d->peers[t->peer].banned && now - t->block_ms < t->turn_ms &&
+           now - t->since_ms < t->turn_ms * 8;
+}
+
+// Who may ask while several are under suspicion: one that has the piece, another one when that one
+// does not bring it.
 void
 download_trial_step(struct download *d, uint64_t now)
 {
     struct trial *t = &d->trial;
     uint32_t start = t->peer == ZCB_PIECE_NOBODY ? 0 : t->peer + 1;
 
-    if (t->piece == ZCB_TORRENT_NONE)
-        return;
-    if (t->peer != ZCB_PIECE_NOBODY && d->peers[t->peer].state == PEER_OPEN &&
-        now - t->since_ms < d->timeout_ms)
+    if (t->piece == ZCB_TORRENT_NONE || trial_goes_on(d, now))
         return;
     for (uint32_t i = 0; i < d->peer_count; i++) {
         struct peer *p = &d->peers[(start + i) % d->peer_count];
@@ -203,8 +236,19 @@ download_trial_step(struct download *d, uint64_t now)
         if (p->state != PEER_OPEN || p->banned || zcb_torrent_wire_chokes(p->wire) ||
             !zcb_torrent_wire_has(p->wire, t->piece))
             continue;
+        if (t->peer != ZCB_PIECE_NOBODY && t->peer != p->number) {
+            int r = zcb_torrent_assembler_close(d->assembler, t->piece);
+
+            if (r == -EBUSY)
+                return; // a block is on its way into it: at the next tick
+            if (r == 0 && t->context != NULL)
+                d->idle[d->idle_count++] = t->context;
+            t->context = NULL;
+        }
         t->peer = p->number;
-        t->since_ms = now;
+        t->since_ms = t->block_ms = now;
+        if (++t->turns % d->peer_count == 0 && t->turn_ms < UINT64_C(86400000))
+            t->turn_ms *= 2;
         return;
     }
     download_trial_end(d); // nobody to try it with

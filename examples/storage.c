@@ -23,6 +23,24 @@ fail(struct storage *s, int error, const char *format, ...)
     return false;
 }
 
+// All folders above the last name in `path`, which is relative to the folder `at`.
+static bool
+make_folders(struct storage *s, int at, const char *path)
+{
+    char *copy = strdup(path);
+    bool good = copy != NULL || fail(s, ENOMEM, "out of memory");
+    char *slash = copy == NULL ? NULL : copy + strspn(copy, "/");
+
+    for (; good && (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        if (mkdirat(at, copy, 0777) < 0 && errno != EEXIST)
+            good = fail(s, errno, "%s: cannot be made: %s", copy, strerror(errno));
+        *slash = '/';
+    }
+    free(copy);
+    return good;
+}
+
 bool
 storage_open(struct storage *s, const struct metainfo *meta, const char *root, bool writable)
 {
@@ -32,10 +50,11 @@ storage_open(struct storage *s, const struct metainfo *meta, const char *root, b
     s->why[0] = '\0';
     for (int i = 0; i < STORAGE_OPEN_FILES; i++)
         s->open[i].fd = -1;
-    if (writable && mkdir(root, 0777) < 0 && errno != EEXIST) {
-        s->root = -1;
+    s->root = -1;
+    if (writable && mkdir(root, 0777) < 0 && errno == ENOENT && !make_folders(s, AT_FDCWD, root))
+        return false;
+    if (writable && mkdir(root, 0777) < 0 && errno != EEXIST)
         return fail(s, errno, "%s: cannot be made: %s", root, strerror(errno));
-    }
     s->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->root < 0)
         return fail(s, errno, "%s: %s", root, strerror(errno));
@@ -78,22 +97,6 @@ file_fd(struct storage *s, uint32_t file, int flags)
     return fd;
 }
 
-static bool
-make_folders(struct storage *s, const char *path)
-{
-    char *copy = strdup(path);
-    bool good = copy != NULL || fail(s, ENOMEM, "out of memory");
-
-    for (char *slash = copy; good && (slash = strchr(slash, '/')) != NULL; slash++) {
-        *slash = '\0';
-        if (mkdirat(s->root, copy, 0777) < 0 && errno != EEXIST)
-            good = fail(s, errno, "%s: cannot be made: %s", copy, strerror(errno));
-        *slash = '/';
-    }
-    free(copy);
-    return good;
-}
-
 bool
 storage_prepare(struct storage *s, bool *existed)
 {
@@ -131,7 +134,7 @@ storage_prepare(struct storage *s, bool *existed)
                 *existed |= st.st_size > 0 && held > 0;
                 continue;
             }
-            if (!make_folders(s, file->path) || (fd = file_fd(s, i, O_CREAT)) < 0)
+            if (!make_folders(s, s->root, file->path) || (fd = file_fd(s, i, O_CREAT)) < 0)
                 return false;
             if (fstat(fd, &st) == 0 && (uint64_t)st.st_size < file->length &&
                 ftruncate(fd, (off_t)file->length) < 0)

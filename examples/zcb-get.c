@@ -5,6 +5,7 @@
 // Options, progress and the report are here; download.c has the work.
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@ static const char usage[] =
     "whatever way, goes on when the same command is given again.\n"
     "\n"
     "  --peer HOST:PORT   a peer; [::1]:6881 for IPv6. Up to 256 of them\n"
-    "  --out DIR          where the file or folder of the torrent goes; made if it is not there\n"
+    "  --out DIR          where the file or folder of the torrent goes; made, with those above it, "
+    "if it\n"
+    "                     is not there\n"
     "  --direct           receive straight into the pieces: nothing is copied at all\n"
     "  --pipeline N       blocks to have asked each peer for at a time, 1 to 4096; default 256\n"
     "  --timeout SECONDS  drop a peer that sends nothing useful for so long; default 30\n"
@@ -205,13 +208,18 @@ static void
 json_string(const char *text)
 {
     putchar('"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
+    while (*text != '\0') {
+        size_t len = utf8_length(text);
+
+        if (len == 0)
+            fputs("\\ufffd", stdout); // JSON is UTF-8, names of files may be anything
+        else if (*text == '"' || *text == '\\')
             printf("\\%c", *text);
-        else if ((unsigned char)*text < 0x20)
-            printf("\\u%04x", *text);
+        else if (len == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f))
+            printf("\\u%04x", (unsigned)*text);
         else
-            putchar(*text);
+            fwrite(text, 1, len, stdout);
+        text += len == 0 ? 1 : len;
     }
     putchar('"');
 }
@@ -275,9 +283,10 @@ advise(const struct download *d, const char *out, enum exit_code code)
 
     switch (code) {
     case EXIT_STORAGE:
-        say("%s", d->storage->why);
+        say("%s", printable(d->storage->why));
         if (d->storage->error == ENOSPC || d->storage->error == EDQUOT)
-            say("make room in %s, then run the same command again; what is there is kept", out);
+            say("make room in %s, then run the same command again; what is there is kept",
+                printable(out));
         else if (d->storage->error == EEXIST)
             say("move it away, or give another folder with --out");
         else
@@ -331,6 +340,11 @@ add_peer(struct download *d, const char *text)
         say("--peer %s: %s; give it as 127.0.0.1:6881", printable(text), why);
         return false;
     }
+    // The port is at the same place for IPv4 and IPv6.
+    if (((struct sockaddr_in *)&p->address)->sin_port == 0) {
+        say("--peer %s: no peer can be at port 0", printable(text));
+        return false;
+    }
     d->peer_count++;
     snprintf(p->name, sizeof(p->name), "%s", address_text((struct sockaddr *)&p->address));
     return true;
@@ -342,6 +356,7 @@ download(struct download *d, const char *out)
     enum exit_code code = EXIT_STORAGE;
     bool existed = false;
 
+    d->total_bytes = d->meta->total;
     ui.line_at = ui.begun = now_seconds();
     ui.cpu_begun = cpu_seconds();
     if (!storage_open(d->storage, d->meta, out, true) || !storage_prepare(d->storage, &existed))
@@ -391,11 +406,12 @@ main(int argc, char **argv)
     char why[256];
     enum exit_code code;
     bool json = false;
-    int option;
+    int option, which = 0;
 
+    standard_descriptors();
     program_name = "zcb-get";
     count_alloc_watch_openssl();
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, "h", options, &which)) >= 0) {
         bool good = true;
 
         switch (option) {
@@ -404,6 +420,7 @@ main(int argc, char **argv)
             break;
         case 'o':
             out = optarg;
+            good = out[0] != '\0';
             break;
         case 'd':
             d.direct = true;
@@ -426,15 +443,18 @@ main(int argc, char **argv)
         case 'h':
             fputs(usage, stdout);
             free(d.peers);
-            return EXIT_DONE;
+            return (int)finish_output(EXIT_DONE);
         default:
             fputs("Try --help.\n", stderr);
             free(d.peers);
             return EXIT_USAGE;
         }
         if (!good) {
-            if (option != 'p')
-                say("%s is out of range; try --help", printable(optarg));
+            if (option == 'o')
+                say("--out: the name of the folder is empty; \".\" is the one you are in");
+            else if (option != 'p')
+                say("--%s %s: is no number in its range; try --help", options[which].name,
+                    printable(optarg));
             free(d.peers);
             return EXIT_USAGE;
         }
@@ -464,6 +484,7 @@ main(int argc, char **argv)
         report_json(&d, code);
     else if (code == EXIT_DONE)
         report_text(&d);
+    code = finish_output(code);
     download_finish(&d);
     storage_close(&storage);
     metainfo_free(&meta);

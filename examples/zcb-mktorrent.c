@@ -225,11 +225,12 @@ main(int argc, char **argv)
     int option, code = EXIT_STORAGE;
     bool folder;
 
+    standard_descriptors();
     program_name = "zcb-mktorrent";
     while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
         if (option == 'h') {
             fputs(usage, stdout);
-            return EXIT_DONE;
+            return (int)finish_output(EXIT_DONE);
         }
         if (option == 'a') {
             announce = optarg;
@@ -237,7 +238,8 @@ main(int argc, char **argv)
             fputs("Try --help.\n", stderr);
             return EXIT_USAGE;
         } else if (!parse_size(optarg, 1, META_MAX_PIECE, &h.piece_length)) {
-            say("--piece-length %s: give 1 to %u bytes, such as 256K", optarg, META_MAX_PIECE);
+            say("--piece-length %s: give 1 to %u bytes, such as 256K", printable(optarg),
+                META_MAX_PIECE);
             return EXIT_USAGE;
         }
     }
@@ -252,7 +254,8 @@ main(int argc, char **argv)
     name = strrchr(argv[optind], '/');
     name = name != NULL ? name + 1 : argv[optind];
     if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        say("%s: has no name of its own; give the path so that it ends in one", argv[optind]);
+        say("%s: has no name of its own; give the path so that it ends in one",
+            printable(argv[optind]));
         return EXIT_USAGE;
     }
     if (stat(argv[optind], &st) < 0) {
@@ -305,7 +308,7 @@ main(int argc, char **argv)
         goto out;
     printf("%s: %llu bytes, %zu pieces\n", printable(argv[optind + 1]), (unsigned long long)h.total,
            h.hashes.len / META_HASH);
-    code = EXIT_DONE;
+    code = (int)finish_output(EXIT_DONE);
 out:
     EVP_MD_CTX_free(h.context);
     free(h.hashes.data);

@@ -28,6 +28,7 @@
 
 #define MAX_REQUESTS 2048u    // open for one peer, a power of two
 #define SEND_BURST (1u << 20) // bytes to one peer before the next one's turn
+#define TICK_MS 500
 #define HANDSHAKE_MS 10000u
 #define IDLE_MS 180000u // BEP 3: keepalives come every two minutes
 
@@ -76,9 +77,20 @@ struct seed {
     struct guest *guests;
     uint32_t guest_count;
     int listener, epoll;
+    uint64_t deaf_ms; // since when the listener is not watched, for want of descriptors; 0: it is
     bool quiet, serve_failed;
     uint8_t peer_id[20];
 };
+
+// Without descriptors nobody can be accepted, and epoll would report those who wait for ever.
+static void
+hear(struct seed *s, bool on)
+{
+    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = s->guest_count};
+
+    if (s->listener >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->listener, &event) == 0)
+        s->deaf_ms = on ? 0 : now_ms();
+}
 
 static void __attribute__((format(printf, 3, 4)))
 part(struct seed *s, struct guest *g, const char *format, ...)
@@ -96,6 +108,8 @@ part(struct seed *s, struct guest *g, const char *format, ...)
     free(g->out);
     g->out = NULL;
     g->fd = -1;
+    if (s->deaf_ms != 0)
+        hear(s, true);
 }
 
 static void
@@ -313,8 +327,11 @@ welcome(struct seed *s)
     struct guest *g = s->guests;
     int one = 1;
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            hear(s, false); // until a guest leaves, or for a while
         return;
+    }
     while (g < s->guests + s->guest_count && g->fd >= 0)
         g++;
     if (g == s->guests + s->guest_count) {
@@ -349,7 +366,7 @@ serve(struct seed *s)
     struct epoll_event events[64];
 
     while (!stop_requested) {
-        int n = epoll_wait(s->epoll, events, 64, 500);
+        int n = epoll_wait(s->epoll, events, 64, TICK_MS);
         uint64_t now;
 
         for (int i = 0; i < n; i++) {
@@ -365,6 +382,8 @@ serve(struct seed *s)
                 write_to(s, g);
         }
         now = now_ms();
+        if (s->deaf_ms != 0 && now - s->deaf_ms >= TICK_MS)
+            hear(s, true);
         for (uint32_t i = 0; i < s->guest_count; i++) {
             struct guest *g = &s->guests[i];
 
@@ -400,8 +419,7 @@ listen_on(struct seed *s, const char *text)
         return false;
     }
     printf("listening on %s\n", address_text((struct sockaddr *)&address));
-    fflush(stdout);
-    return true;
+    return finish_output(EXIT_DONE) == EXIT_DONE; // whoever started this waits for that line
 }
 
 static enum exit_code
@@ -416,7 +434,7 @@ run(struct seed *s, const char *root, const char *address)
         return EXIT_TORRENT;
     }
     if (!storage_open(&s->storage, &s->meta, root, false) || !storage_check(&s->storage)) {
-        say("%s; give the folder that holds \"%s\" with --root", s->storage.why,
+        say("%s; give the folder that holds \"%s\" with --root", printable(s->storage.why),
             printable(s->meta.name));
         storage_close(&s->storage);
         return EXIT_STORAGE;
@@ -470,6 +488,7 @@ main(int argc, char **argv)
     char why[256];
     int option;
 
+    standard_descriptors();
     program_name = "zcb-seed";
     while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
         switch (option) {
@@ -484,7 +503,7 @@ main(int argc, char **argv)
             break;
         case 'h':
             fputs(usage, stdout);
-            return EXIT_DONE;
+            return (int)finish_output(EXIT_DONE);
         case 'm':
             if (parse_size(optarg, 1, 4096, &most))
                 break;

@@ -173,6 +173,8 @@ class Hostile:
     rejects           refuses every request
     rejects_some      refuses every third request once
     none              has no piece at all
+    unchokes          unchokes again and again, and sends nothing
+    poison            the first block of each connection is wrong, and nothing follows
     """
 
     def __init__(self, torrent, folder, behaviour, fast=True, slow=0):
@@ -270,6 +272,10 @@ class Hostile:
         if what == "keepalives_only":
             while not self.closed:
                 c.sendall(bytes(4000))
+        while what == "unchokes" and not self.closed:
+            c.sendall(self.message(1))
+            time.sleep(0.1)
+        answered = False
         if what == "unasked":
             while not self.closed:
                 c.sendall(self.message(7, struct.pack(">II", 0, 0) + bytes(BLOCK)))
@@ -278,7 +284,8 @@ class Hostile:
             body = self.read(c, length) if length else b""
             if body[:1] == b"\x02" and what != "chokes":
                 c.sendall(self.message(1))
-            elif body[:1] == b"\x06":
+            elif body[:1] == b"\x06" and not (what == "poison" and answered):
+                answered = True
                 self.answer(c, fast, *struct.unpack(">III", body[1:13]))
 
     def answer(self, c, fast, index, begin, length):
@@ -298,7 +305,7 @@ class Hostile:
             if fast:
                 c.sendall(self.message(16, request))
             return
-        if what == "wrong_data" or (what == "wrong_sometimes" and turn % 8 == 0):
+        if what in ("wrong_data", "poison") or (what == "wrong_sometimes" and turn % 8 == 0):
             block[len(block) // 2] ^= 1
         if what == "long_block":
             head = struct.pack(">IBII", 9 + len(block) + 1, 7, index, begin)

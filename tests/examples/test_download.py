@@ -156,6 +156,42 @@ class Files(Case):
         os.symlink("/etc/passwd", os.path.join(self.out, "a.bin"))
         self.get(self.torrent, self.seed(self.torrent), code=STORAGE)
 
+    def test_the_folders_above_are_made(self):
+        out = os.path.join(self.out, "b", "c")
+        self.get(self.torrent, self.seed(self.torrent), options=["--out", out])
+        self.assert_same(self.file, os.path.join(out, "a.bin"))
+
+    def test_closed_standard_descriptors(self):
+        seeder = self.seed(self.torrent)
+        for closed in "<&- >&- 2>&-", ">&- 2>&-", "2>&-":
+            done = subprocess.run(["sh", "-c", 'exec "$@" ' + closed, "sh", GET, self.torrent,
+                                   "--peer", "127.0.0.1:1", "--peer", seeder, "--out", self.out,
+                                   "--json"], stdout=subprocess.DEVNULL, timeout=20)
+            self.assertEqual(done.returncode, 0)
+            self.assert_same(self.file)
+            shutil.rmtree(self.out)
+
+    def test_names_that_terminals_act_on(self):
+        for name, shown in ((b"\xff\xfe.bin", "\ufffd\ufffd.bin"),
+                            (b"\x1b]0;x\x07", "\x1b]0;x\x07"),
+                            (b"\xc2\x9b31m", "\x9b31m"), ("\u00e9\u20ac".encode(), "\u00e9\u20ac")):
+            torrent = self.path("names.torrent")
+            with open(torrent, "wb") as file:
+                file.write(bencode({b"info": {b"length": 5, b"name": name, b"piece length": 16384,
+                                              b"pieces": bytes(20)}}))
+            os.makedirs(self.out, exist_ok=True)
+            with open(os.path.join(self.out.encode(), name), "wb") as file:
+                file.write(b"longer than five")
+            report = self.get(torrent, "127.0.0.1:1", code=STORAGE)
+            self.assertEqual(report["name"], shown)
+            self.assertEqual(report["total_bytes"], 5)
+            seeding = subprocess.run([SEED, torrent, "--root", self.out], stderr=subprocess.PIPE,
+                                     stdout=subprocess.DEVNULL, timeout=20)
+            self.assertEqual(seeding.returncode, STORAGE)
+            for said in report["said"], seeding.stderr.decode():
+                for character in said:
+                    self.assertTrue(character.isprintable() or character == "\n", said)
+
     def test_a_limit_on_file_size_loses_nothing(self):
         big = self.random_file(4 << 20, "big.bin")
         torrent = self.torrent_of(big, "64K")
@@ -219,6 +255,25 @@ class Words(Case):
             self.assertEqual(code, 0)
             self.assertIn("usage: " + os.path.basename(program), out)
             self.assertIn("Exit codes", out)
+
+    def test_standard_output_that_is_full(self):
+        torrent = self.torrent_of(self.random_file(1000, "a.bin"))
+        seeder = self.seed(torrent)
+        get = [GET, torrent, "--peer", seeder, "--out", self.out]
+        for command in ([GET, "--help"], [SEED, "--help"], [MAKE, "--help"], get, [*get, "--json"],
+                        [SEED, torrent, "--root", self.path("seed")],
+                        [MAKE, self.path("seed", "a.bin"), self.path("again.torrent")]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=20)
+            self.assertEqual((command, done.returncode), (command, 1))
+            self.assertIn(b"standard output", done.stderr)
+
+    def test_words_about_arguments(self):
+        for options, word in ((["--timeout", "0"], "--timeout 0"), (["--out", ""], "--out"),
+                              (["--peer", "127.0.0.1:0"], "port 0")):
+            code, _, err = self.run_it(GET, "x", *options)
+            self.assertEqual(code, 2)
+            self.assertIn(word, err)
 
     def test_wrong_arguments(self):
         for command in ([GET], [GET, "x"], [GET, "x", "--out", "y"], [GET, "--what"], [SEED],

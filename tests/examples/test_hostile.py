@@ -45,6 +45,7 @@ ALONE = {
     "unasked": (BAD_PEERS, "not asked for"),
     "trickle": (GONE, "no block"),
     "chokes": (GONE, "choked"),
+    "unchokes": (GONE, "no block"),
     "keepalives_only": (BAD_PEERS, "keepalives"),
     "rejects": (GONE, "refused all"),
     "none": (GONE, "has none of the pieces"),
@@ -107,6 +108,23 @@ class Survivors(Hostility):
 for name in [n for n in dir(Hostility) if n.startswith("test_")]:
     if name not in vars(Survivors):
         setattr(Survivors, name, None)
+
+
+class Trial(Case):
+    def test_a_slow_good_peer_is_not_taken_off_the_trial(self):
+        file = self.random_file(1 << 20, "a.bin")
+        torrent = self.torrent_of(file, "1M")
+        bad = self.hostile(torrent, "poison")
+        # 2 s for the piece, with a timeout of 1 s.
+        good = self.hostile(torrent, "honest", slow=0.03)
+        for peers in (good, bad), (bad, good):
+            report = self.get(torrent, *peers, options=["--timeout", "1", "--retries", "3",
+                                                        "--pipeline", "16"])
+            self.assert_same(file)
+            self.assertIn("several peers", report["said"])
+            self.assertEqual([p["dropped"] for p in report["peers"]], [p == bad for p in peers],
+                             report["said"])
+            shutil.rmtree(self.out)
 
 
 class Absent(Case):
@@ -203,6 +221,24 @@ class Guests(Case):
         while len(data) < 68 + 5 + 5:
             data += guest.recv(1000)
         self.assertEqual(data[28:48], self.hello[28:48])
+
+    def test_no_descriptors_left(self):
+        address = self.start(["sh", "-c", 'ulimit -n 20; exec "$@"', "sh", SEED, self.torrent,
+                              "--root", self.path("seed"), "--quiet"])
+        guests = [self.guest(address) for _ in range(30)]
+        time.sleep(0.2)
+
+        def ticks():
+            with open("/proc/%d/stat" % self.processes[0].pid) as file:
+                return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+        before = ticks()
+        time.sleep(1)
+        self.assertLess((ticks() - before) / os.sysconf("SC_CLK_TCK"), 0.3)
+        for guest in guests:
+            guest.close()
+        self.get(self.torrent, address)
+        self.assert_same(self.file)
 
     def test_peers_beyond_the_limit_are_turned_away(self):
         address = self.seed(self.torrent, "--max-peers", "1")
