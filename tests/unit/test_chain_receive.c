@@ -732,6 +732,42 @@ a_packet_of_the_tail_block_may_come_back(void **state)
     assert_int_equal(buffers_out(), 0);
 }
 
+static void
+by_default_a_block_is_at_most_what_the_largest_tier_holds(void **state)
+{
+    static const struct {
+        struct zcb_pool_config config;
+        size_t block;
+    } cases[] = {
+        {{.tiers = {{.buffer_size = 4096}, {.buffer_size = 16384}}}, 16384},
+        {{.headroom = 64}, 65536 - 64},
+        {{.tiers = {{.buffer_size = 4096}}, .flags = ZCB_POOL_NO_OVERSIZE}, 4096},
+        {{.tiers = {{.buffer_size = 1024 * 1024}}}, 65536},
+    };
+
+    (void)state;
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        struct zcb_pool *own = must_create(&cases[c].config);
+        struct zcb_chain chain;
+        struct iovec iov[4];
+        size_t room = 0;
+        int n;
+
+        assert_int_equal(zcb_chain_init(&chain, own, NULL), 0);
+        n = zcb_chain_reserve(&chain, 0, iov, 4);
+        assert_true(n > 0);
+        for (int i = 0; i < n; i++)
+            room += iov[i].iov_len;
+        assert_true(room >= cases[c].block);
+        assert_int_equal(zcb_chain_commit(&chain, room), 0);
+        for (int i = 0; i < 3; i++)
+            receive(&chain, 1000, 0);
+        assert_int_equal(must_stats(own).oversize.acquires, 0);
+        zcb_chain_finish(&chain);
+        must_end(&own);
+    }
+}
+
 static int
 setup(void **state)
 {
@@ -779,6 +815,7 @@ main(void)
         cmocka_unit_test(more_spares_than_are_kept_go_back),
         cmocka_unit_test(reading_from_a_socket_survives_eagain_and_short_reads),
         cmocka_unit_test(a_packet_of_the_tail_block_may_come_back),
+        cmocka_unit_test(by_default_a_block_is_at_most_what_the_largest_tier_holds),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -547,6 +547,75 @@ more_than_4096_at_a_time_are_refused(void **state)
     close(fd);
 }
 
+static size_t
+count_of_mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    size_t count = 0;
+    int c;
+
+    CHECK(maps != NULL);
+    while ((c = getc(maps)) != EOF)
+        count += c == '\n';
+    fclose(maps);
+    return count;
+}
+
+static void
+read_every_second_page_of_nothing(void *unused)
+{
+    const size_t size = 64 * MIB;
+    int fd = make_file(0);
+    struct zcb_packet packet;
+    size_t before;
+
+    (void)unused;
+    put_our_handler_back();
+    CHECK(ftruncate(fd, (off_t)size) == 0);
+    packet = must_map(fd, 0, 0, 0);
+    CHECK(ftruncate(fd, 0) == 0);
+    before = count_of_mappings();
+    for (size_t i = 0; i < size; i += 2 * PAGE)
+        CHECK(((const volatile uint8_t *)packet.data)[i] == 0);
+    CHECK(zcb_map_status(&packet) == -EIO);
+    CHECK(count_of_mappings() < before + 100);
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
+// A process may have some 65000.
+static void
+a_truncated_file_costs_few_of_the_process_mappings(void **state)
+{
+    struct child child = child_run(read_every_second_page_of_nothing, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
+static void
+map_without_standard_input(void *unused)
+{
+    int fd = make_file(PAGE);
+    struct zcb_packet packet;
+
+    (void)unused;
+    close(STDIN_FILENO);
+    packet = must_map(fd, 0, 0, 0);
+    CHECK(fcntl(STDIN_FILENO, F_GETFD) < 0);
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
+static void
+a_mapping_takes_no_standard_descriptor(void **state)
+{
+    struct child child = child_run(map_without_standard_input, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
 // ---- whose fault it is --------------------------------------------------------------------------
 //
 // Run as `test_map_file NAME` in a fresh process: the library's handler is installed by the first
@@ -725,6 +794,8 @@ main(int argc, char **argv)
         cmocka_unit_test(a_thousand_mappings_one_after_the_other_leave_nothing_behind),
         cmocka_unit_test(hundreds_at_a_time_keep_their_faults_apart),
         cmocka_unit_test(more_than_4096_at_a_time_are_refused),
+        cmocka_unit_test(a_truncated_file_costs_few_of_the_process_mappings),
+        cmocka_unit_test(a_mapping_takes_no_standard_descriptor),
         cmocka_unit_test(a_foreign_fault_goes_to_the_handler_that_was_there_before),
         cmocka_unit_test(a_foreign_fault_without_a_handler_ends_the_process_as_ever),
         cmocka_unit_test(a_signal_that_was_sent_goes_where_it_went_before),

@@ -24,10 +24,10 @@ static struct fixture f;
 static const struct zcb_torrent_handshake peer_with_all = { .reserved = { [5] = 0x10, [7] = 0x04 } };
 
 static void
-start(uint32_t pipeline, uint32_t direct_blocks, uint32_t more_flags)
+start_with(uint64_t total, uint32_t pipeline, uint32_t direct_blocks, uint32_t more_flags)
 {
     memset(&f, 0, sizeof(f));
-    assert_int_equal(zcb_torrent_geometry_init(&f.finished.geometry, TOTAL, PIECE, 0), 0);
+    assert_int_equal(zcb_torrent_geometry_init(&f.finished.geometry, total, PIECE, 0), 0);
     assert_int_equal(zcb_pool_create(NULL, &f.pool), 0);
     assert_int_equal(zcb_torrent_assembler_create(&f.finished.geometry,
                                                   &(struct zcb_torrent_assembler_config){
@@ -45,6 +45,12 @@ start(uint32_t pipeline, uint32_t direct_blocks, uint32_t more_flags)
                                              },
                                              &f.wire),
                      0);
+}
+
+static void
+start(uint32_t pipeline, uint32_t direct_blocks, uint32_t more_flags)
+{
+    start_with(TOTAL, pipeline, direct_blocks, more_flags);
 }
 
 static void
@@ -553,6 +559,48 @@ a_repair_without_memory_goes_on_when_there_is_some(void **state)
     end();
 }
 
+// A last block of 3 bytes comes first, into a plan from before anything was asked for, and a read
+// ends in its header, or in it.
+static void
+a_tiny_block_whose_header_is_cut_is_foretold_once(void **state)
+{
+    (void)state;
+    for (size_t cut = 1; cut <= 20; cut++) {
+        struct iovec iov[64];
+        size_t got = 0;
+        int n, asked;
+
+        start_with(3 * BLOCK + 3, 64, 16, 0);
+        SAY0(&f.s, have_all);
+        SAY0(&f.s, unchoke);
+        assert_int_equal(line_run(f.wire, &f.s, 100000, 64, &f.heard), 0);
+        n = zcb_torrent_wire_recv_plan(f.wire, iov, 64);
+        assert_true(n > 0);
+        asked = zcb_torrent_wire_output(f.wire, 0, f.out, sizeof(f.out));
+        assert_int_equal(asked, 4 * 17);
+        say_block(&f.s, &f.finished.geometry, 0, 3 * BLOCK, 3);
+        say_block(&f.s, &f.finished.geometry, 0, 0, BLOCK);
+        say_block(&f.s, &f.finished.geometry, 0, BLOCK, BLOCK);
+        for (int i = 0; i < 2; i++)
+            SAY(&f.s, have, 0);
+        say_block(&f.s, &f.finished.geometry, 0, 2 * BLOCK, BLOCK);
+        for (int i = 0; i < 9; i++)
+            SAY(&f.s, have, 0);
+        for (int i = 0; i < n && got < cut; i++) {
+            size_t len = iov[i].iov_len < cut - got ? iov[i].iov_len : cut - got;
+
+            memcpy(iov[i].iov_base, f.s.bytes + f.s.sent, len);
+            f.s.sent += len;
+            got += len;
+        }
+        assert_int_equal(got, cut);
+        assert_int_equal(zcb_torrent_wire_received(f.wire, got), 0);
+        assert_int_equal(line_run(f.wire, &f.s, 100000, 64, &f.heard), 0);
+        assert_int_equal(f.finished.count, 1); // and each byte of it was looked at
+        end();
+    }
+}
+
 static void
 steady_direct_receiving_allocates_nothing(void **state)
 {
@@ -592,6 +640,7 @@ main(void)
         cmocka_unit_test(a_plan_ends_with_the_next_one_and_with_the_wire),
         cmocka_unit_test(a_plan_waits_until_the_last_one_was_looked_at),
         cmocka_unit_test(a_repair_without_memory_goes_on_when_there_is_some),
+        cmocka_unit_test(a_tiny_block_whose_header_is_cut_is_foretold_once),
         cmocka_unit_test(steady_direct_receiving_allocates_nothing),
     };
 

@@ -603,6 +603,30 @@ reading_stops_when_too_much_waits_and_resumes_lower(void **state)
     end();
 }
 
+// A message that is buffered whole may be longer than what reading resumes at.
+static void
+a_pause_in_a_long_message_ends(void **state)
+{
+    (void)state;
+    enum { LEN = 900000, FIRST = 700000 }; // below max_extended; resumed at 512 KiB by default
+    struct iovec iov[8];
+
+    start(&(struct zcb_torrent_wire_config){ .rx_stop_bytes = 2 << 20 });
+    SAY0(&f.s, have_all);
+    SAY(&f.s, extended, 1, LEN);
+    memset(stream_grow(&f.s, FIRST), 'e', FIRST);
+    assert_int_equal(run(65536), 0);
+    zcb_torrent_wire_set_backlog(f.wire, 2 << 20);
+    assert_int_equal(zcb_torrent_wire_recv_plan(f.wire, iov, 8), 0);
+    zcb_torrent_wire_set_backlog(f.wire, 0);
+    assert_true(zcb_torrent_wire_recv_plan(f.wire, iov, 8) > 0);
+    assert_false(zcb_torrent_wire_paused(f.wire));
+    memset(stream_grow(&f.s, LEN - FIRST), 'e', LEN - FIRST);
+    assert_int_equal(run(65536), 0);
+    assert_int_equal(f.heard.messages[f.heard.count - 1].kind, ZCB_TORRENT_EXTENDED);
+    end();
+}
+
 static void
 bytes_come_as_packets_too(void **state)
 {
@@ -728,6 +752,7 @@ main(void)
         cmocka_unit_test(a_wrong_handshake_closes),
         cmocka_unit_test(an_extended_message_is_a_slice_until_the_next_call),
         cmocka_unit_test(reading_stops_when_too_much_waits_and_resumes_lower),
+        cmocka_unit_test(a_pause_in_a_long_message_ends),
         cmocka_unit_test(bytes_come_as_packets_too),
         cmocka_unit_test(received_takes_no_more_than_was_planned),
         cmocka_unit_test(a_config_that_makes_no_sense_is_refused),
