@@ -97,6 +97,11 @@ enum {
 // read. A program that installs its own SIGBUS handler later must call the one it replaces. Bytes
 // changed in the file show through; ZCB_MAP_STABLE prevents that.
 //
+// Two things to know. The kernel does not fault on our behalf: write() of a packet whose file was
+// cut fails with EFAULT. And POSIX record locks (fcntl F_SETLK) that the process holds on the file
+// are lost when the mapping goes, as whenever it closes any descriptor of that file: use flock() or
+// open file description locks.
+//
 // Packets made by slicing share the mapping and its status. Cost: one mmap, a duplicate of the
 // descriptor, a table entry; at most 4096 mappings at a time are guarded, further ones are refused.
 // Any thread.

@@ -5,13 +5,13 @@
 #include "../unit/torrent_testing.h"
 
 #define PEERS 6
-#define TODO 256
+#define OPEN_REQUESTS 256
 
 struct peer {
     struct zcb_torrent_wire *wire;
     struct stream s;
     uint8_t bits[64];
-    uint8_t todo[TODO][17]; // REQUESTs that have not been answered
+    uint8_t todo[OPEN_REQUESTS][17]; // REQUESTs that have not been answered
     uint32_t count;
     bool fast, choking, lies;
     uint64_t stored;
@@ -140,9 +140,9 @@ listen(struct swarm *w, struct peer *p)
         assert_true(zcb_torrent_bit(p->bits, number(m + 5)));
         if (m[4] == ZCB_TORRENT_REQUEST) {
             assert_int_equal(zcb_torrent_geometry_check(&w->finished.geometry, number(m + 5), number(m + 9), number(m + 13)), 0);
-            if (p->count == TODO) // too much for this one; without the fast extension it says nothing
-                p->count -= p->fast ? 0 : TODO;
-            if (p->count == TODO)
+            if (p->count == OPEN_REQUESTS) // too much for this one; without the fast extension it says nothing
+                p->count -= p->fast ? 0 : OPEN_REQUESTS;
+            if (p->count == OPEN_REQUESTS)
                 SAY(&p->s, reject, number(m + 5), number(m + 9), number(m + 13));
             else if (!p->choking || p->fast)
                 memcpy(p->todo[p->count++], m, 17);
