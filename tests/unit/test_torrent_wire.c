@@ -454,6 +454,24 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
     }
 }
 
+static void
+an_unchoke_that_is_repeated_does_not_end_the_pause_after_a_reject(void **state)
+{
+    (void)state;
+    start(&(struct zcb_torrent_wire_config){ .pipeline = 1, .peer_handshake = &peer_with_all });
+    SAY(&f.s, bitfield, "\xff\xe0", 2);
+    SAY0(&f.s, unchoke);
+    assert_int_equal(run(100), 0);
+    assert_int_equal(zcb_torrent_wire_output(f.wire, 0, f.out, 1000), 17);
+    SAY(&f.s, reject, 0, 0, BLOCK);
+    SAY0(&f.s, unchoke);
+    assert_int_equal(run(100), 0);
+    assert_int_equal(stats().rejected, 1);
+    assert_int_equal(zcb_torrent_wire_output(f.wire, 0, f.out, 1000), 0);
+    assert_int_equal(zcb_torrent_wire_output(f.wire, 1000, f.out, 1000), 17);
+    end();
+}
+
 // As aria2 does instead of many HAVEs.
 static void
 a_late_bitfield_adds_to_what_is_known(void **state)
@@ -747,6 +765,7 @@ main(void)
         cmocka_unit_test(a_choke_drops_what_was_asked_for_unless_the_fast_extension_is_on),
         cmocka_unit_test(a_peer_that_rejects_everything_is_not_asked_again_at_once),
         cmocka_unit_test(what_breaks_a_rule_closes_with_a_reason),
+        cmocka_unit_test(an_unchoke_that_is_repeated_does_not_end_the_pause_after_a_reject),
         cmocka_unit_test(a_late_bitfield_adds_to_what_is_known),
         cmocka_unit_test(keepalives_in_between_and_served_requests_are_not_a_flood),
         cmocka_unit_test(a_wrong_handshake_closes),
