@@ -86,9 +86,9 @@ zcb_packet_ref_n(const struct zcb_packet *packet, uint32_t n)
 }
 
 // Drops the reference and empties *packet. NULL, or an empty packet, is fine. Never fails, never
-// allocates. The last reference skips the atomic read-modify-write: nobody else can have one to
-// make another from. The acquire load pairs with the release half of the decrements on other
-// threads: all they did with the bytes lies before what follows.
+// allocates. One atomic decrement: release, so that all this thread did with the bytes lies before
+// it, and acquire, so that what the last one does lies behind what all others did. (Looking first
+// whether this is the last one would save it the decrement and make all others wait for the look.)
 ZCB_INLINE void
 zcb_packet_unref(struct zcb_packet *packet)
 {
@@ -103,9 +103,7 @@ zcb_packet_unref(struct zcb_packet *packet)
     packet->owner = NULL;
     if (owner == NULL)
         return;
-    before = __atomic_load_n((uint32_t *)owner, __ATOMIC_ACQUIRE);
-    if (before != 1)
-        before = __atomic_fetch_sub((uint32_t *)owner, 1, __ATOMIC_ACQ_REL);
+    before = __atomic_fetch_sub((uint32_t *)owner, 1, __ATOMIC_ACQ_REL);
     // 1: the last; 0 or above the maximum: not an ordinary count.
     if (before - 2 >= ZCB_COUNT_MAX - 1)
         zcb_block_last(owner, before);

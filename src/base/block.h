@@ -37,29 +37,15 @@ struct zcb_block {
     uint16_t pool_id; // finds the thread's cache without touching the pool
     uint8_t *base;
     size_t size;
-    uint8_t *data;  // the writer's; while free in a pool's depot: see below
-    size_t len;     // the writer's; of a load's first block in the depot: blocks in that load
-    uint8_t *floor; // the writer's: what lies below was published; while free: see pool/trim.c
+    uint8_t *data;  // the writer's
+    size_t len;     // the writer's
+    uint8_t *floor; // the writer's: what lies below was published; in the depot: see pool/trim.c
     void *home;     // slab, pool or struct around, by kind; wrapped: the release function's context
     union {
-        zcb_release_fn *release;     // wrapped
-        struct zcb_block *next_load; // first block of a load in the depot: the next load
+        zcb_release_fn *release;      // wrapped
         const struct zcb_block *self; // ZCB_BLOCK_SINGLE: this header, which a copy of it is not
     } u;
 };
-
-// A free block in a depot's load uses `data` as the link to the next block of the load.
-static inline struct zcb_block *
-zcb_block_next(const struct zcb_block *block)
-{
-    return (struct zcb_block *)(void *)block->data;
-}
-
-static inline void
-zcb_block_set_next(struct zcb_block *block, struct zcb_block *next)
-{
-    block->data = (uint8_t *)next;
-}
 
 // A buf is its block, seen by the writer.
 struct zcb_buf {

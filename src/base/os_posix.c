@@ -15,7 +15,21 @@
 int
 zcb_os_mutex_init(struct zcb_mutex *mutex)
 {
+#if defined(__GLIBC__)
+    // Our locks are held for less time than it takes to put a thread to sleep: look again first.
+    pthread_mutexattr_t attr;
+    int result = pthread_mutexattr_init(&attr);
+
+    if (result != 0)
+        return -result;
+    result = pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    if (result == 0)
+        result = pthread_mutex_init(&mutex->os, &attr);
+    pthread_mutexattr_destroy(&attr);
+    return -result;
+#else
     return -pthread_mutex_init(&mutex->os, NULL);
+#endif
 }
 
 void

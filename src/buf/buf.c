@@ -8,6 +8,7 @@
 #include <zcbuf/source.h>
 
 #include "buf/buf.h"
+#include "pool/cache.h"
 #include "pool/harden.h"
 
 _Static_assert(sizeof(struct zcb_buf_storage) >= sizeof(struct zcb_block),
@@ -116,20 +117,32 @@ zcb_buf_wrap_in(struct zcb_buf_storage *where, void *data, size_t len, size_t ca
     return (struct zcb_buf *)block;
 }
 
+// The writer's reference is one like any other: packets that were published may still be out.
+static __attribute__((noinline)) void
+release_other(struct zcb_block *block)
+{
+    struct zcb_packet writer = {NULL, 0, block};
+
+    // The byte is needed next anyway, and a pointer that is no buf rarely has a right one there.
+    if (ZCB_UNLIKELY(block->kind > ZCB_BLOCK_WRAPPED_IN))
+        zcb_misuse(block, "released a pointer that is no buf");
+    zcb_packet_unref(&writer);
+}
+
 void
 zcb_buf_release(struct zcb_buf **buf)
 {
-    struct zcb_packet writer = {NULL, 0, NULL};
+    struct zcb_block *block;
 
-    // The writer's reference is one like any other: packets that were published may still be out.
     if (buf == NULL || *buf == NULL)
         return;
-    writer.owner = &(*buf)->block;
+    block = &(*buf)->block;
     *buf = NULL;
-    // The byte is needed next anyway, and a pointer that is no buf rarely has a right one there.
-    if (ZCB_UNLIKELY(writer.owner->kind > ZCB_BLOCK_WRAPPED_IN))
-        zcb_misuse(writer.owner, "released a pointer that is no buf");
-    zcb_packet_unref(&writer);
+    // A pool's block that nothing was published of goes straight back: its count is 1, and is to be.
+    if (ZCB_LIKELY(block->kind == ZCB_BLOCK_POOL && zcb_block_is_sole(block)))
+        zcb_cache_put(block);
+    else
+        release_other(block);
 }
 
 void

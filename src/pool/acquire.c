@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Acquire: the thread's cache, else the depot, else more memory, else what the policy says. And the
-// slow half of release.
+// Acquire: the thread's cache, else the depot, else more memory, else what the policy says.
 
 #include <limits.h>
 
@@ -23,7 +22,7 @@ depot_is_reserved(const struct zcb_pool *pool, uint32_t t, uint32_t flags)
 
     if (pool->normal_bytes == pool->max_bytes || (flags & ZCB_ACQUIRE_RESERVED))
         return false;
-    used = pool->charged - pool->idle;
+    used = pool->charged - zcb_pool_idle(pool);
     return used > pool->normal_bytes || pool->normal_bytes - used < pool->size[t];
 }
 
@@ -31,27 +30,18 @@ depot_is_reserved(const struct zcb_pool *pool, uint32_t t, uint32_t flags)
 static struct zcb_block *
 take_from_depot(struct zcb_pool *pool, uint32_t t, struct zcb_cache *cache, uint32_t flags)
 {
-    struct zcb_magazine *magazine = cache != NULL ? &cache->tier[t] : NULL;
-    struct zcb_block *blocks[ZCB_MAGAZINE_MAX];
-    uint32_t want = 1, got;
+    struct zcb_block *block;
 
-    if (depot_is_reserved(pool, t, flags))
+    if (depot_is_reserved(pool, t, flags) || zcb_depot_take(pool, t, &block, 1) == 0)
         return NULL;
-    if (magazine != NULL && !pool->tier[t].scarce) {
-        __atomic_store_n(&magazine->room, magazine->cap,
-                         __ATOMIC_RELAXED); // it was called in, and it is empty
-        want = magazine->load;
+    if (cache != NULL && !pool->tier[t].scarce) {
+        struct zcb_magazine *magazine = &cache->tier[t];
+
+        // It may have been called in, and it is empty.
+        __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED);
+        zcb_cache_fill(cache, t, magazine->load - 1);
     }
-    got = zcb_depot_take(pool, t, blocks, want);
-    if (got == 0)
-        return NULL;
-    for (uint32_t i = got; i-- > 1;) // the newest on top
-        magazine->items[got - 1 - i] = blocks[i];
-    if (got > 1) {
-        magazine->in += got - 1;
-        __atomic_store_n(&magazine->n, got - 1, __ATOMIC_RELEASE);
-    }
-    return blocks[0];
+    return block;
 }
 
 // What one call of acquire wants.
@@ -155,7 +145,7 @@ acquire_now(struct zcb_pool *pool, const struct wish *wish, uint64_t until_ms,
 static bool
 may_come(const struct zcb_pool *pool)
 {
-    return pool->charged != pool->idle;
+    return pool->charged != zcb_pool_idle(pool);
 }
 
 static int
@@ -182,13 +172,18 @@ acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block 
             result = -ETIMEDOUT;
             break;
         }
-        tier->waits += !waited;
-        waited = true;
-        pool->waiters++;
+        if (!waited) {
+            // Until it has what it wants: a try, too, drops the lock, and what is released then must
+            // not stay in a cache whose thread does not call again.
+            waited = true;
+            tier->waits++;
+            pool->waiters++;
+        }
         in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
-        pool->waiters--;
         result = acquire_now(pool, wish, until_ms, out);
     }
+    if (waited && pool->waiters != 0) // 0: in a child that a source forked meanwhile
+        pool->waiters--;
     if (result < 0 && !wish->more)
         tier->refusals++;
     return result;
@@ -228,7 +223,7 @@ acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, bool more, struc
         zcb_cache_stock(pool);
 
     wish = (struct wish){need, t, flags, cache, more};
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     result = acquire_locked(pool, &wish, &block);
     if (result == 0) {
         if (pool->checked)
@@ -238,20 +233,22 @@ acquire_slow(struct zcb_pool *pool, size_t len, uint32_t flags, bool more, struc
     }
     if (pool->flags & ZCB_POOL_ADAPTIVE)
         zcb_pool_tick(pool);
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return result;
 }
 
 int
 zcb_pool_acquire(struct zcb_pool *pool, size_t len, struct zcb_buf **out)
 {
-    if (ZCB_LIKELY(pool != NULL && out != NULL)) {
-        size_t need = len + pool->headroom;
+    size_t need;
+
+    if (ZCB_LIKELY(pool != NULL && out != NULL &&
+                   !__builtin_add_overflow(len, pool->headroom, &need))) {
         uint32_t t = zcb_pool_tier_of(pool, need);
         struct zcb_cache *cache = zcb_cache_find(pool->id);
         struct zcb_block *block;
 
-        if (ZCB_LIKELY(cache != NULL && need >= len && zcb_magazine_pop(&cache->tier[t], &block))) {
+        if (ZCB_LIKELY(cache != NULL && zcb_magazine_pop(zcb_cache_tier(cache, t), &block))) {
             zcb_block_start(block, pool->headroom);
             *out = (struct zcb_buf *)block;
             return 0;
@@ -285,7 +282,9 @@ zcb_pool_acquire_n(struct zcb_pool *pool, size_t len, struct zcb_buf **out, size
 
         if (cache != NULL) { // all that the cache has, in one go
             struct zcb_magazine *magazine = &cache->tier[t];
-            uint32_t have = magazine->n, k = n - got < have ? (uint32_t)(n - got) : have;
+            uint64_t word = magazine->word;
+            uint32_t have = zcb_magazine_n(word);
+            uint32_t k = n - got < have ? (uint32_t)(n - got) : have;
 
             for (uint32_t i = 0; i < k; i++) {
                 struct zcb_block *block = magazine->items[have - 1 - i];
@@ -293,8 +292,7 @@ zcb_pool_acquire_n(struct zcb_pool *pool, size_t len, struct zcb_buf **out, size
                 zcb_block_start(block, pool->headroom);
                 out[got + i] = (struct zcb_buf *)block;
             }
-            __atomic_store_n(&magazine->n, have - k, __ATOMIC_RELAXED);
-            __atomic_store_n(&magazine->hits, magazine->hits + k, __ATOMIC_RELAXED);
+            __atomic_store_n(&magazine->word, word + 255 * (uint64_t)k, __ATOMIC_RELAXED);
             got += k;
             if (got == n)
                 break;
@@ -317,56 +315,4 @@ zcb_pool_fit(const struct zcb_pool *pool, size_t len)
         return 0;
     t = zcb_pool_tier_of(pool, len + pool->headroom);
     return t < pool->tiers ? pool->size[t] : 0;
-}
-
-void
-zcb_cache_put_slow(struct zcb_block *block)
-{
-    struct zcb_pool *pool = ((struct zcb_slab *)block->home)->pool;
-    uint32_t t = block->tier;
-    struct zcb_tier_state *tier = &pool->tier[t];
-    struct zcb_magazine *magazine;
-    struct zcb_cache *cache, *gone = NULL;
-
-    cache = zcb_cache_find(block->pool_id);
-    if (cache == NULL && pool->cached)
-        cache = zcb_cache_make(pool, false);
-    zcb_pool_lock(pool);
-    if (cache != NULL && pool->closed) {
-        zcb_cache_detach(cache);
-        zcb_thread.slots[pool->id] = NULL;
-        gone = cache;
-        cache = NULL;
-    }
-    magazine = cache != NULL ? &cache->tier[t] : NULL;
-    if (magazine != NULL && magazine->cap != 0 && !tier->scarce && pool->waiters == 0) {
-        if (magazine->room == 0) { // called in: all of it goes, and caching begins anew
-            zcb_depot_put(pool, t, magazine->items, magazine->n);
-            magazine->out += magazine->n;
-            __atomic_store_n(&magazine->n, 0, __ATOMIC_RELAXED);
-            __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED);
-        } else if (magazine->n >= magazine->room) { // full: the oldest load goes
-            uint32_t load = magazine->load, n = magazine->n;
-
-            zcb_depot_put(pool, t, magazine->items, load);
-            for (uint32_t i = load; i < n; i++)
-                magazine->items[i - load] = magazine->items[i];
-            magazine->out += load;
-            __atomic_store_n(&magazine->n, n - load, __ATOMIC_RELAXED);
-        }
-        magazine->items[magazine->n] = block;
-        __atomic_store_n(&magazine->n, magazine->n + 1, __ATOMIC_RELEASE);
-    } else {
-        if (magazine != NULL && magazine->n != 0)
-            zcb_cache_empty(cache);
-        if (pool->checked)
-            zcb_check_in(pool, block);
-        tier->returns++;
-        zcb_depot_put(pool, t, &block, 1);
-    }
-    if (pool->flags & ZCB_POOL_ADAPTIVE)
-        zcb_pool_tick(pool);
-    zcb_pool_unlock(pool);
-    zcb_cache_free(gone);
-    zcb_cache_heed_closings();
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/harden.h"
+
 static uint64_t closings; // pools closed so far
 
 void
@@ -110,7 +112,7 @@ zcb_cache_make(struct zcb_pool *pool, bool may_allocate)
         return NULL;
     if (may_allocate)
         made = allocate(pool);
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     if (!pool->closed) {
         cache = made;
         made = NULL;
@@ -136,25 +138,46 @@ zcb_cache_stock(struct zcb_pool *pool)
 
     if (cache == NULL)
         return;
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     cache->next = pool->spare;
     pool->spare = cache;
     __atomic_store_n(&pool->spares, pool->spares + 1, __ATOMIC_RELAXED);
     zcb_os_unlock(&pool->lock);
 }
 
+uint32_t
+zcb_cache_fill(struct zcb_cache *cache, uint32_t t, uint32_t want)
+{
+    struct zcb_magazine *magazine = &cache->tier[t];
+    uint32_t n = zcb_magazine_n(magazine->word);
+    uint32_t got = zcb_depot_take(cache->pool, t, &magazine->items[n], want);
+
+    magazine->in += got;
+    zcb_magazine_set_n(magazine, n + got);
+    return got;
+}
+
+void
+zcb_cache_spill(struct zcb_cache *cache, uint32_t t, uint32_t n)
+{
+    struct zcb_magazine *magazine = &cache->tier[t];
+    uint32_t left = zcb_magazine_n(magazine->word) - n;
+
+    zcb_depot_put(cache->pool, t, magazine->items, n);
+    memmove(magazine->items, &magazine->items[n], left * sizeof(magazine->items[0]));
+    magazine->out += n;
+    zcb_magazine_set_n(magazine, left);
+}
+
 void
 zcb_cache_empty(struct zcb_cache *cache)
 {
     for (uint32_t t = 0; t < cache->pool->tiers; t++) {
-        struct zcb_magazine *magazine = &cache->tier[t];
-        uint32_t n = __atomic_load_n(&magazine->n, __ATOMIC_ACQUIRE); // acquire: see zcb_cache_put
+        // Acquire: in the child of a fork() it pairs with the store of a thread that is gone.
+        uint64_t word = __atomic_load_n(&cache->tier[t].word, __ATOMIC_ACQUIRE);
 
-        if (n == 0)
-            continue;
-        zcb_depot_put(cache->pool, t, magazine->items, n);
-        magazine->out += n;
-        __atomic_store_n(&magazine->n, 0, __ATOMIC_RELAXED);
+        if (zcb_magazine_n(word) != 0)
+            zcb_cache_spill(cache, t, zcb_magazine_n(word));
     }
 }
 
@@ -167,9 +190,10 @@ zcb_cache_detach(struct zcb_cache *cache)
     for (uint32_t t = 0; t < pool->tiers; t++) {
         struct zcb_tier_state *tier = &pool->tier[t];
         struct zcb_magazine *magazine = &cache->tier[t];
+        uint64_t hits = zcb_magazine_hits(magazine->word);
 
-        tier->hits += magazine->hits;
-        tier->returns += magazine->hits + magazine->out - magazine->in; // see stats.c
+        tier->hits += hits;
+        tier->returns += hits + magazine->out - magazine->in; // see stats.c
         if (tier->cache_budget != SIZE_MAX)
             tier->cache_budget += magazine->cap;
     }
@@ -189,11 +213,58 @@ zcb_cache_drop(uint32_t id)
     if (cache == NULL)
         return;
     pool = cache->pool;
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     zcb_cache_detach(cache);
     zcb_thread.slots[id] = NULL; // before anything of the user's runs, which may use the id again
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     zcb_cache_free(cache);
+}
+
+void
+zcb_cache_put_slow(struct zcb_block *block)
+{
+    struct zcb_pool *pool = ((struct zcb_slab *)block->home)->pool;
+    uint32_t t = block->tier;
+    struct zcb_tier_state *tier = &pool->tier[t];
+    struct zcb_magazine *magazine;
+    struct zcb_cache *cache, *gone = NULL;
+
+    cache = zcb_cache_find(block->pool_id);
+    if (cache == NULL && pool->cached)
+        cache = zcb_cache_make(pool, false);
+    zcb_pool_enter(pool);
+    if (cache != NULL && pool->closed) {
+        zcb_cache_detach(cache);
+        zcb_thread.slots[pool->id] = NULL;
+        gone = cache;
+        cache = NULL;
+    }
+    magazine = cache != NULL ? &cache->tier[t] : NULL;
+    if (magazine != NULL && magazine->cap != 0 && !tier->scarce && pool->waiters == 0) {
+        uint32_t n = zcb_magazine_n(magazine->word);
+
+        if (magazine->room == 0) { // called in: all of it goes, and caching begins anew
+            zcb_cache_spill(cache, t, n);
+            __atomic_store_n(&magazine->room, magazine->cap, __ATOMIC_RELAXED);
+        } else if (n >= magazine->room) { // full: the oldest load goes
+            zcb_cache_spill(cache, t, magazine->load);
+        }
+        n = zcb_magazine_n(magazine->word);
+        magazine->items[n] = block;
+        zcb_magazine_set_n(magazine, n + 1);
+    } else {
+        if (magazine != NULL && zcb_magazine_n(magazine->word) != 0)
+            zcb_cache_empty(cache);
+        if (pool->checked)
+            zcb_check_in(pool, block);
+        tier->returns++;
+        zcb_depot_put(pool, t, &block, 1);
+    }
+    if (pool->flags & ZCB_POOL_ADAPTIVE)
+        zcb_pool_tick(pool);
+    zcb_pool_leave(pool);
+    zcb_cache_free(gone);
+    zcb_cache_heed_closings();
 }
 
 void
@@ -221,9 +292,9 @@ zcb_thread_flush(void)
         if (cache == NULL)
             continue;
         pool = cache->pool;
-        zcb_pool_lock(pool);
+        zcb_pool_enter(pool);
         zcb_cache_empty(cache);
-        zcb_pool_unlock(pool);
+        zcb_pool_leave(pool);
     }
 }
 
@@ -241,22 +312,13 @@ zcb_thread_warm(struct zcb_pool *pool)
         return -ENOMEM;
     for (uint32_t t = 0; t < pool->tiers; t++) {
         struct zcb_magazine *magazine = &cache->tier[t];
-        struct zcb_block *blocks[ZCB_MAGAZINE_MAX];
         int result = 0;
 
-        zcb_pool_lock(pool);
-        while (result == 0 && magazine->n < magazine->load) {
-            uint32_t n = zcb_depot_take(pool, t, blocks, magazine->load - magazine->n);
-
-            if (n == 0)
+        zcb_pool_enter(pool);
+        while (result == 0 && zcb_magazine_n(magazine->word) < magazine->load)
+            if (zcb_cache_fill(cache, t, magazine->load - zcb_magazine_n(magazine->word)) == 0)
                 result = zcb_slab_grow(pool, t, pool->normal_bytes, 0, false, UINT64_MAX);
-            for (uint32_t i = n; i-- > 0;) {
-                magazine->items[magazine->n] = blocks[i];
-                __atomic_store_n(&magazine->n, magazine->n + 1, __ATOMIC_RELEASE);
-            }
-            magazine->in += n;
-        }
-        zcb_pool_unlock(pool);
+        zcb_pool_leave(pool);
         if (result < 0)
             return result;
     }

@@ -153,7 +153,7 @@ preallocate(struct zcb_pool *pool)
 {
     int result = 0;
 
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     for (uint32_t t = 0; t < pool->tiers; t++) {
         struct zcb_tier_state *tier = &pool->tier[t];
 
@@ -162,7 +162,7 @@ preallocate(struct zcb_pool *pool)
                                    UINT64_MAX);
         tier->low_free = tier->free;
     }
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return result;
 }
 
@@ -175,6 +175,7 @@ finish(struct zcb_pool *pool, bool close)
     zcb_registry_remove(pool);
     for (uint32_t t = 0; t < pool->tiers; t++)
         zcb_slab_free_list(pool, pool->tier[t].slabs);
+    zcb_depot_free_loads(pool);
     while (pool->spare != NULL) {
         struct zcb_cache *cache = pool->spare;
 
@@ -222,9 +223,9 @@ zcb_pool_create(const struct zcb_pool_config *config, struct zcb_pool **out)
     for (int i = 0; i < 2 && pool->cached; i++)
         zcb_cache_stock(pool); // they are a help, not a need
     *out = pool;
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     pool->teller = NULL;
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return 0;
 
 no_id:
@@ -247,7 +248,7 @@ zcb_pool_destroy(struct zcb_pool **out)
     *out = NULL;
     zcb_cache_drop(pool->id);
     zcb_check_destroy(pool);
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     __atomic_store_n(&pool->closed, true, __ATOMIC_RELEASE);
     for (uint32_t t = 0; t < pool->tiers; t++)
         for (struct zcb_slab *slab = pool->tier[t].slabs; slab != NULL; slab = slab->next)
@@ -256,11 +257,11 @@ zcb_pool_destroy(struct zcb_pool **out)
     zcb_slab_reclaim(pool, 0, SIZE_MAX);
     zcb_cache_note_closing();
     pool->users--;
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
 }
 
 void
-zcb_pool_unlock(struct zcb_pool *pool)
+zcb_pool_leave(struct zcb_pool *pool)
 {
     bool tell = false, high, over;
 
@@ -275,14 +276,14 @@ zcb_pool_unlock(struct zcb_pool *pool)
         }
     }
     high = pool->pressed;
-    over = pool->closed && pool->users == 0 && pool->away == 0;
+    over = pool->closed && pool->users == 0 && zcb_pool_away(pool) == 0;
     zcb_os_unlock(&pool->lock);
     if (tell) {
         pool->on_pressure(pool->pressure_ctx, pool, high);
-        zcb_pool_lock(pool);
+        zcb_pool_enter(pool);
         zcb_pool_end_hold(pool);
         pool->teller = NULL;
-        zcb_pool_unlock(pool); // looks again: the callback may have changed it
+        zcb_pool_leave(pool); // looks again: the callback may have changed it
     } else if (over) {
         finish(pool, true);
     }

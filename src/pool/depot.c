@@ -1,35 +1,120 @@
 // SPDX-License-Identifier: MIT
 //
-// The depot of a tier: a stack of loads, each a list of free blocks.
+// The depot of a tier: free blocks in loads, arrays of as many as a thread's cache gives or takes at
+// a time.
 //
-//     loads -> [b]-next_load-> [b]-next_load-> [b]
-//               |               |               |         linked through zcb_block_next();
-//              [b]             [b]             [b]     the first block's `len` counts its load
-//               |               |
-//              [b]             [b]
+//     loads -> [b b b . .] -> [b b b b b] -> [b b b b b] <- last
+//     empty -> [. . . . .] -> [. . . . .]
 //
-// A load is at most what a thread's cache takes at a time, so an exchange is a walk over one list.
-// Everything is linked through the headers of the free blocks: giving back never allocates. Called
-// with the pool's lock held.
+// It is a stack, and its top is the only load that is neither full nor empty (but for the bottom
+// one, after slabs have gone). So a known number of loads holds all blocks that there are, and they
+// are made when a slab is: giving back never allocates. Pointers in arrays rather than links through
+// the blocks' headers, since those were last written by another processor more often than not, and a
+// list of such headers is one wait after the other.
 //
-// Checked pools have loads of one block and use them as a queue.
+// Checked pools use it as a queue: they put at the end and take from the front.
+//
+// Called with the pool's lock held, where nothing else is said.
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "pool/cache.h"
 
-static void
-push_load(struct zcb_tier_state *tier, struct zcb_block *first, size_t count, bool at_end)
+static uint32_t
+smaller(uint32_t a, uint32_t b)
 {
-    first->len = count;
-    first->u.next_load = NULL;
-    if (at_end && tier->loads != NULL) {
-        tier->last->u.next_load = first;
-        tier->last = first;
-        return;
+    return a < b ? a : b;
+}
+
+static size_t
+load_bytes(const struct zcb_tier_state *tier)
+{
+    return sizeof(struct zcb_load) + tier->load * sizeof(struct zcb_block *);
+}
+
+// The loads that hold `blocks` blocks, of which one at each end need not be full; and one more that
+// zcb_depot_purify() reads from while it fills the others.
+static size_t
+loads_for(const struct zcb_tier_state *tier, size_t blocks)
+{
+    return blocks / tier->load + 3;
+}
+
+size_t
+zcb_depot_loads_missing(const struct zcb_pool *pool, uint32_t t, size_t blocks)
+{
+    const struct zcb_tier_state *tier = &pool->tier[t];
+    size_t want = loads_for(tier, tier->total + blocks);
+
+    return want > tier->load_count ? want - tier->load_count : 0;
+}
+
+struct zcb_load_chunk *
+zcb_depot_make_loads(const struct zcb_pool *pool, uint32_t t, size_t count)
+{
+    struct zcb_load_chunk *chunk = malloc(sizeof(*chunk) + count * load_bytes(&pool->tier[t]));
+
+    if (chunk != NULL)
+        chunk->count = count;
+    return chunk;
+}
+
+static void
+push_empty(struct zcb_tier_state *tier, struct zcb_load *load)
+{
+    load->first = 0;
+    load->n = 0;
+    load->next = tier->empty;
+    tier->empty = load;
+}
+
+void
+zcb_depot_add_loads(struct zcb_pool *pool, uint32_t t, struct zcb_load_chunk *chunk)
+{
+    struct zcb_tier_state *tier = &pool->tier[t];
+    uint8_t *at = (uint8_t *)(chunk + 1);
+
+    for (size_t i = 0; i < chunk->count; i++)
+        push_empty(tier, (struct zcb_load *)(void *)(at + i * load_bytes(tier)));
+    tier->load_count += chunk->count;
+    chunk->next = tier->chunks;
+    tier->chunks = chunk;
+}
+
+void
+zcb_depot_free_loads(struct zcb_pool *pool)
+{
+    for (uint32_t t = 0; t < pool->tiers; t++)
+        while (pool->tier[t].chunks != NULL) {
+            struct zcb_load_chunk *chunk = pool->tier[t].chunks;
+
+            pool->tier[t].chunks = chunk->next;
+            free(chunk);
+        }
+}
+
+// The load that the next block goes to.
+static struct zcb_load *
+load_with_room(struct zcb_tier_state *tier, bool at_end)
+{
+    struct zcb_load *load = at_end ? tier->last : tier->loads;
+
+    if (load != NULL && load->n < tier->load)
+        return load;
+    load = tier->empty;
+    tier->empty = load->next;
+    if (at_end && tier->last != NULL) {
+        load->next = NULL;
+        tier->last->next = load;
+        tier->last = load;
+    } else {
+        load->next = tier->loads;
+        if (tier->loads == NULL)
+            tier->last = load;
+        tier->loads = load;
     }
-    first->u.next_load = tier->loads;
-    if (tier->loads == NULL)
-        tier->last = first;
-    tier->loads = first;
+    return load;
 }
 
 void
@@ -37,26 +122,15 @@ zcb_depot_put(struct zcb_pool *pool, uint32_t t, struct zcb_block *const *blocks
 {
     struct zcb_tier_state *tier = &pool->tier[t];
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct zcb_block *block = blocks[i], *top = tier->loads;
+    for (uint32_t done = 0; done < n;) {
+        struct zcb_load *load = load_with_room(tier, pool->checked);
+        uint32_t k = smaller(n - done, tier->load - load->n);
 
-        block->floor = block->base; // its pages may be there: see trim.c
-        if (!pool->checked && top != NULL && top->len < tier->load) {
-            // On top of the first load, which is not full: the block becomes its head.
-            zcb_block_set_next(block, top);
-            block->len = top->len + 1;
-            block->u.next_load = top->u.next_load;
-            if (tier->last == top)
-                tier->last = block;
-            tier->loads = block;
-        } else {
-            zcb_block_set_next(block, NULL);
-            push_load(tier, block, 1, pool->checked);
-        }
+        memcpy(&load->items[load->n], &blocks[done], k * sizeof(blocks[0]));
+        load->n += k;
+        done += k;
     }
     tier->free += n;
-    pool->idle += n * pool->size[t];
-    pool->away -= n;
     zcb_pool_wake(pool);
     // Plenty again, in loads or as a part of what there is: releases may stay with their threads.
     if (tier->scarce && pool->waiters == 0 &&
@@ -68,67 +142,80 @@ uint32_t
 zcb_depot_take(struct zcb_pool *pool, uint32_t t, struct zcb_block **out, uint32_t want)
 {
     struct zcb_tier_state *tier = &pool->tier[t];
-    uint32_t n = 0;
+    uint32_t left = want, n;
 
-    while (n < want && tier->loads != NULL) {
-        struct zcb_block *block = tier->loads, *next = zcb_block_next(block);
+    // From the end of *out towards its front, as the newest comes first.
+    while (left != 0 && tier->loads != NULL) {
+        struct zcb_load *load = tier->loads;
+        uint32_t k = smaller(left, load->n - load->first);
 
-        out[n++] = block;
-        if (next == NULL) {
-            tier->loads = block->u.next_load;
+        left -= k;
+        if (pool->checked) {
+            memcpy(&out[left], &load->items[load->first], k * sizeof(out[0]));
+            load->first += k;
+        } else {
+            load->n -= k;
+            memcpy(&out[left], &load->items[load->n], k * sizeof(out[0]));
+        }
+        if (load->first == load->n) {
+            tier->loads = load->next;
             if (tier->loads == NULL)
                 tier->last = NULL;
-        } else {
-            next->len = block->len - 1;
-            next->u.next_load = block->u.next_load;
-            if (tier->last == block)
-                tier->last = next;
-            tier->loads = next;
+            push_empty(tier, load);
         }
     }
+    n = want - left;
+    if (left != 0)
+        memmove(out, &out[left], n * sizeof(out[0]));
     tier->free -= n;
     if (tier->free < tier->low_free)
         tier->low_free = tier->free;
-    pool->idle -= n * pool->size[t];
-    pool->away += n;
-    zcb_pool_note_peaks(pool, t);
+    zcb_tier_note_peak(tier);
     return n;
+}
+
+// Turns the list round.
+static struct zcb_load *
+reversed(struct zcb_load *load)
+{
+    struct zcb_load *list = NULL;
+
+    while (load != NULL) {
+        struct zcb_load *next = load->next;
+
+        load->next = list;
+        list = load;
+        load = next;
+    }
+    return list;
 }
 
 void
 zcb_depot_purify(struct zcb_pool *pool, uint32_t t)
 {
     struct zcb_tier_state *tier = &pool->tier[t];
-    struct zcb_block *load = tier->loads;
+    // The oldest first; all go in again in that order, less the doomed ones.
+    struct zcb_load *load = pool->checked ? tier->loads : reversed(tier->loads);
 
-    // The loads are taken apart and put together again in their order, less the doomed blocks.
     tier->loads = NULL;
     tier->last = NULL;
     while (load != NULL) {
-        struct zcb_block *next_load = load->u.next_load, *block = load, *first = NULL, *end = NULL;
-        size_t count = 0;
+        struct zcb_load *next = load->next;
 
-        while (block != NULL) {
-            struct zcb_block *next = zcb_block_next(block);
+        for (uint32_t i = load->first; i < load->n; i++) {
+            struct zcb_block *block = load->items[i];
 
             if (((struct zcb_slab *)block->home)->doomed) {
                 tier->free--;
                 tier->total--;
-                pool->idle -= pool->size[t];
             } else {
-                if (first == NULL)
-                    first = block;
-                else
-                    zcb_block_set_next(end, block);
-                zcb_block_set_next(block, NULL);
-                end = block;
-                count++;
+                struct zcb_load *to = load_with_room(tier, pool->checked);
+
+                to->items[to->n++] = block;
             }
-            block = next;
         }
-        if (first != NULL)
-            push_load(tier, first, count, true);
-        load = next_load;
+        push_empty(tier, load);
+        load = next;
     }
     if (tier->free < tier->low_free)
         tier->low_free = tier->free;

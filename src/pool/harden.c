@@ -196,7 +196,7 @@ zcb_check_destroy(struct zcb_pool *pool)
         return;
     fprintf(stderr, "zcbuf: pool %s is destroyed with %llu buffers out\n", pool->name,
             (unsigned long long)stats.total.live);
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     for (uint32_t t = 0; t < pool->tiers; t++)
         for (struct zcb_slab *slab = pool->tier[t].slabs; slab != NULL; slab = slab->next)
             for (uint32_t i = 0; i < slab->count; i++)
@@ -204,7 +204,7 @@ zcb_check_destroy(struct zcb_pool *pool)
                     fprintf(stderr, "zcbuf:   %zu bytes at %p, %u references\n",
                             slab->blocks[i].size, (void *)slab->blocks[i].base,
                             slab->blocks[i].count);
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
 }
 
 _Noreturn void

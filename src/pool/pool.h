@@ -7,8 +7,8 @@
 // list of caches. It is taken once per load of up to 64 blocks, and never held while a source
 // allocates or a callback of the user runs.
 //
-// What keeps the pool alive after zcb_pool_destroy(): `users` (caches of threads) and `away`
-// (blocks that are not in the depot). Each of these is dropped once, under the lock, so whoever
+// What keeps the pool alive after zcb_pool_destroy(): `users` (caches of threads) and blocks that are
+// not in the depot (zcb_pool_away()). Each of these is dropped once, under the lock, so whoever
 // drops the last is the last to know the pool: it frees it.
 #ifndef ZCB_POOL_POOL_H
 #define ZCB_POOL_POOL_H
@@ -38,28 +38,48 @@ struct zcb_slab {
     _Alignas(ZCB_LINE) struct zcb_block blocks[];
 };
 
-// A tier's depot and its accounts.
+// Free blocks in the depot: what a thread's cache takes or gives at a time, see depot.c.
+struct zcb_load {
+    struct zcb_load *next;
+    uint32_t first, n;         // items [first, n) are there
+    struct zcb_block *items[]; // the newest last
+};
+
+// Memory for loads; kept until the pool goes.
+struct zcb_load_chunk {
+    struct zcb_load_chunk *next;
+    size_t count; // loads in it
+};
+
+// A tier's depot and its accounts. What each exchange with a cache writes is one cache line: the
+// others stay with all processors that read them.
 struct zcb_tier_state {
-    struct zcb_block *loads;   // stack of loads; see depot.c
-    struct zcb_block *last;    // checked pools keep a queue: its end
-    size_t free;               // blocks in the depot
-    size_t total;              // blocks in slabs
-    size_t singles;            // single allocations that are out
-    size_t low_free;           // the least `free` since the last decay
-    size_t max;                // limit on total and singles that are not fallbacks; SIZE_MAX: none
-    size_t prealloc;
-    size_t slab_blocks;        // blocks of a slab of ordinary size
-    uint32_t cap;              // what a thread may cache; 0: nothing
-    uint32_t load;             // blocks that move at a time
-    size_t cache_budget;       // what caches may still be given in all
-    size_t leaving;            // bytes that somebody, without the lock, gives back to the source
+    _Alignas(ZCB_LINE) struct zcb_load *loads; // not empty; the first is taken from
+    struct zcb_load *last;                     // of these
+    struct zcb_load *empty;
+    size_t free;      // blocks in the depot
+    size_t low_free;  // the least of that since the last decay
+    size_t peak_away; // the most blocks that were out, or in caches
+    uint64_t depot_hits;
+
+    _Alignas(ZCB_LINE) size_t total; // blocks in slabs
+    size_t singles;                  // single allocations that are out
+    size_t max;          // limit on total and singles that are not fallbacks; SIZE_MAX: none
+    uint32_t cap;        // what a thread may cache; 0: nothing
+    uint32_t load;       // blocks that move at a time
+    bool scarce;         // releases go straight to the depot
+    size_t cache_budget; // what caches may still be given in all
+    struct zcb_load_chunk *chunks;
+    size_t load_count; // loads in these
     struct zcb_slab *slabs;
     uint64_t slab_count;
-    bool scarce;               // releases go straight to the depot
-    size_t growing;            // bytes that somebody, without the lock, asks the source for
-    size_t charged, peak_charged, peak_away;
+    size_t slab_blocks; // blocks of a slab of ordinary size
+    size_t prealloc;
+    size_t growing; // bytes that somebody, without the lock, asks the source for
+    size_t leaving; // bytes that somebody, without the lock, gives back to it
+    size_t charged, peak_charged;
     // Counters of what did not pass through a cache, and of caches that are gone.
-    uint64_t hits, depot_hits, misses, fallbacks, refusals, waits, returns, drops;
+    uint64_t hits, misses, fallbacks, refusals, waits, returns, drops;
 };
 
 struct zcb_pool {
@@ -73,23 +93,21 @@ struct zcb_pool {
     bool closed;  // set once, under the lock
 
     _Alignas(ZCB_LINE) struct zcb_mutex lock;
-    struct zcb_cond changed; // something came back, or growing ended
     unsigned waiters;
+    struct zcb_cond changed; // something came back, or growing ended
     size_t users;            // caches, the owner, and holds
-    size_t away;             // blocks and singles that are not in the depot
     struct zcb_cache *caches;
     struct zcb_cache *spare; // for threads whose first call is a release, which may not allocate
     unsigned spares;
-    unsigned threads;        // caches
+    unsigned threads; // caches
     struct zcb_tier_state tier[ZCB_POOL_TIERS + 1];
 
     size_t max_bytes;    // SIZE_MAX: none
     size_t normal_bytes; // what may be used without ZCB_ACQUIRE_RESERVED
     size_t charged, peak_charged;
-    size_t idle;         // bytes of blocks in the depot
     size_t low_bytes, high_bytes;
-    size_t holds;        // of `users`, those that last for a part of a call
-    bool pressed;        // what the user was last told
+    size_t holds; // of `users`, those that last for a part of a call
+    bool pressed; // what the user was last told
     // The thread that runs the callback, NULL: none does. What the callback does itself is judged
     // when it has returned.
     struct zcb_thread *teller;
@@ -104,8 +122,8 @@ struct zcb_pool {
     bool plain_pages;  // the source is ours, made of pages
     bool plain_memory; // or at least memory that may be touched
     uint64_t trimmed;
-    uint64_t decay_ms; // when decay ran
-    uint32_t debug;    // of ZCBUF_DEBUG, see harden.h
+    uint64_t decay_ms;            // when decay ran
+    uint32_t debug;               // of ZCBUF_DEBUG, see harden.h
     struct zcb_block *graves[64]; // checked pools: see zcb_check_bury()
     unsigned next_grave;
     char name[64];
@@ -136,14 +154,14 @@ zcb_pool_tier_of(const struct zcb_pool *pool, size_t need)
 // ---- create.c
 
 static inline void
-zcb_pool_lock(struct zcb_pool *pool)
+zcb_pool_enter(struct zcb_pool *pool)
 {
     zcb_os_lock(&pool->lock);
 }
 
 // Drops the lock; then tells the user about pressure, and frees the pool where nothing holds it any
 // more. The pool may be gone afterwards unless the caller holds it.
-void zcb_pool_unlock(struct zcb_pool *pool);
+void zcb_pool_leave(struct zcb_pool *pool);
 
 // ---- registry.c
 
@@ -172,17 +190,41 @@ zcb_pool_end_hold(struct zcb_pool *pool)
 
 // ---- depot.c: called with the lock held
 
-// Takes up to `want` free blocks out; returns how many, newest first. 0: empty.
+// Takes up to `want` free blocks out, the newest last; returns how many. 0: empty.
 uint32_t zcb_depot_take(struct zcb_pool *pool, uint32_t tier, struct zcb_block **out,
                         uint32_t want);
-// Puts blocks in; wakes those who wait.
+// Puts blocks in, the newest last; wakes those who wait.
 void zcb_depot_put(struct zcb_pool *pool, uint32_t tier, struct zcb_block *const *blocks,
                    uint32_t n);
+// How many loads a tier lacks to hold `blocks` more blocks.
+size_t zcb_depot_loads_missing(const struct zcb_pool *pool, uint32_t tier, size_t blocks);
+// That many, which the caller adds or frees; NULL: no memory. Without the lock.
+struct zcb_load_chunk *zcb_depot_make_loads(const struct zcb_pool *pool, uint32_t tier,
+                                            size_t count);
+void zcb_depot_add_loads(struct zcb_pool *pool, uint32_t tier, struct zcb_load_chunk *chunk);
+// All of them, when the pool goes. Without the lock.
+void zcb_depot_free_loads(struct zcb_pool *pool);
 // Takes all blocks of doomed slabs out.
 void zcb_depot_purify(struct zcb_pool *pool, uint32_t tier);
 // Free blocks are few: caches of this tier (ZCB_POOL_TIERS: of all) are called in, releases come
 // straight here.
 void zcb_depot_call_in(struct zcb_pool *pool, uint32_t tier);
+
+// A walk over the free blocks of a tier, the newest first: start with {tier->loads, 0}.
+struct zcb_depot_walk {
+    const struct zcb_load *load;
+    uint32_t done; // of this load
+};
+
+static inline struct zcb_block *
+zcb_depot_next(struct zcb_depot_walk *walk)
+{
+    while (walk->load != NULL && walk->done == walk->load->n - walk->load->first) {
+        walk->load = walk->load->next;
+        walk->done = 0;
+    }
+    return walk->load != NULL ? walk->load->items[walk->load->n - ++walk->done] : NULL;
+}
 
 // ---- slab.c
 
@@ -210,6 +252,41 @@ zcb_pool_charge(struct zcb_pool *pool, uint32_t tier, size_t bytes)
     pool->tier[tier].charged += bytes;
 }
 
+// Blocks of a tier that are not in its depot.
+static inline size_t
+zcb_tier_away(const struct zcb_tier_state *tier)
+{
+    return tier->total - tier->free + tier->singles;
+}
+
+static inline size_t
+zcb_pool_away(const struct zcb_pool *pool)
+{
+    size_t away = 0;
+
+    for (uint32_t t = 0; t <= ZCB_POOL_TIERS; t++)
+        away += zcb_tier_away(&pool->tier[t]);
+    return away;
+}
+
+// Bytes of blocks in the depot.
+static inline size_t
+zcb_pool_idle(const struct zcb_pool *pool)
+{
+    size_t idle = 0;
+
+    for (uint32_t t = 0; t < pool->tiers; t++)
+        idle += pool->tier[t].free * pool->size[t];
+    return idle;
+}
+
+static inline void
+zcb_tier_note_peak(struct zcb_tier_state *tier)
+{
+    if (zcb_tier_away(tier) > tier->peak_away)
+        tier->peak_away = zcb_tier_away(tier);
+}
+
 // What was charged is really there now.
 static inline void
 zcb_pool_note_peaks(struct zcb_pool *pool, uint32_t tier)
@@ -220,8 +297,7 @@ zcb_pool_note_peaks(struct zcb_pool *pool, uint32_t tier)
         pool->peak_charged = pool->charged;
     if (state->charged > state->peak_charged)
         state->peak_charged = state->charged;
-    if (state->total - state->free + state->singles > state->peak_away)
-        state->peak_away = state->total - state->free + state->singles;
+    zcb_tier_note_peak(state);
 }
 
 static inline void

@@ -20,7 +20,7 @@ before_fork(void)
     zcb_os_lock(&lock);
     for (uint32_t id = 0; id < pools_end; id++)
         if (pools[id] != NULL) {
-            zcb_pool_lock(pools[id]);
+            zcb_pool_enter(pools[id]);
             zcb_source_hold(&pools[id]->source);
         }
 }
@@ -76,8 +76,8 @@ after_fork_in_child(void)
     // meanwhile.
     for (uint32_t id = 0; id < pools_end; id++)
         if (pools[id] != NULL) {
-            zcb_pool_lock(pools[id]);
-            zcb_pool_unlock(pools[id]);
+            zcb_pool_enter(pools[id]);
+            zcb_pool_leave(pools[id]);
         }
 }
 

@@ -46,13 +46,14 @@ get_memory(struct zcb_pool *pool, size_t len, size_t align)
     return memory;
 }
 
-// A slab of `count` blocks that is not part of the pool yet. Without the lock.
+// A slab of `count` blocks that is not part of the pool yet, and `missing` loads. Without the lock.
 static int
-make_slab(struct zcb_pool *pool, uint32_t t, size_t count, struct zcb_slab **out)
+make_slab(struct zcb_pool *pool, uint32_t t, size_t count, size_t missing, struct zcb_slab **out,
+          struct zcb_load_chunk **loads)
 {
     size_t size = pool->size[t], len = size * count;
     struct zcb_slab *slab;
-    int result = 0;
+    int result = -ENOMEM;
 
     // Headers apart from the memory: see the top of base/block.h.
     slab = aligned_alloc(ZCB_LINE, sizeof(*slab) + count * sizeof(slab->blocks[0]));
@@ -63,17 +64,16 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, struct zcb_slab **out
                               .align = alignment(pool, size, len),
                               .tier = t,
                               .count = (uint32_t)count};
+    *loads = missing != 0 ? zcb_depot_make_loads(pool, t, missing) : NULL;
+    if (missing != 0 && *loads == NULL)
+        goto no_loads;
     slab->base = get_memory(pool, len, slab->align);
-    if (slab->base == NULL) {
-        free(slab);
-        return -ENOMEM;
-    }
-    if (pool->source.attach != NULL)
+    if (slab->base == NULL)
+        goto no_memory;
+    if (pool->source.attach != NULL) {
         result = pool->source.attach(pool->source.ctx, slab->base, len, &slab->tag);
-    if (result < 0) {
-        pool->source.free(pool->source.ctx, slab->base, len, slab->align);
-        free(slab);
-        return result;
+        if (result < 0)
+            goto no_attach;
     }
     for (size_t i = 0; i < count; i++) {
         struct zcb_block *block = &slab->blocks[i];
@@ -89,18 +89,27 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, struct zcb_slab **out
     }
     *out = slab;
     return 0;
+
+no_attach:
+    pool->source.free(pool->source.ctx, slab->base, len, slab->align);
+no_memory:
+    free(*loads);
+no_loads:
+    free(slab);
+    return result;
 }
 
 static void
-add_slab(struct zcb_pool *pool, struct zcb_slab *slab)
+add_slab(struct zcb_pool *pool, struct zcb_slab *slab, struct zcb_load_chunk *loads)
 {
     struct zcb_tier_state *tier = &pool->tier[slab->tier];
 
+    if (loads != NULL)
+        zcb_depot_add_loads(pool, slab->tier, loads);
     slab->next = tier->slabs;
     tier->slabs = slab;
     tier->slab_count++;
     tier->total += slab->count;
-    pool->away += slab->count;
     // Last block first, so that they are handed out in the order of their addresses.
     for (uint32_t i = slab->count; i-- > 0;) {
         struct zcb_block *block = &slab->blocks[i];
@@ -117,6 +126,7 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
 {
     struct zcb_tier_state *tier = &pool->tier[t];
     size_t size = pool->size[t], count, fits;
+    struct zcb_load_chunk *loads = NULL;
     struct zcb_slab *slab = NULL;
     int result;
 
@@ -140,11 +150,13 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
         count = fits;
 
     do { // a source that cannot give that much may give half
+        size_t missing = zcb_depot_loads_missing(pool, t, count);
+
         tier->growing = count * size;
         zcb_pool_charge(pool, t, count * size);
         zcb_os_unlock(&pool->lock);
-        result = make_slab(pool, t, count, &slab);
-        zcb_pool_lock(pool);
+        result = make_slab(pool, t, count, missing, &slab, &loads);
+        zcb_pool_enter(pool);
         if (result < 0)
             zcb_pool_uncharge(pool, t, count * size);
     } while (result == -ENOMEM && (count /= 2) != 0);
@@ -152,7 +164,7 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
     if (result == 0) {
         zcb_pool_note_peaks(pool, t);
         slab->kept = kept;
-        add_slab(pool, slab);
+        add_slab(pool, slab, loads);
     }
     zcb_pool_wake(pool);
     return result;
@@ -176,7 +188,6 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     if (pool->charged > bytes_max || len > bytes_max - pool->charged)
         return -ENOBUFS;
     zcb_pool_charge(pool, t, len);
-    pool->away++;
     tier->singles++;
     zcb_os_unlock(&pool->lock);
     block = malloc(sizeof(*block));
@@ -184,10 +195,9 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
         memory = get_memory(pool, len, alignment(pool, len, len));
     if (memory == NULL)
         free(block);
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     if (memory == NULL) {
         zcb_pool_uncharge(pool, t, len);
-        pool->away--;
         tier->singles--;
         zcb_pool_wake(pool); // what was charged meanwhile may have kept others from it
         return -ENOMEM;
@@ -215,14 +225,13 @@ zcb_pool_free_single(struct zcb_block *block)
     if (block->u.self != block)
         zcb_misuse_in(pool, block, "released a copy of a buf");
     pool->source.free(pool->source.ctx, block->base, len, alignment(pool, len, len));
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     zcb_pool_uncharge(pool, block->tier, len);
     tier->singles--;
     tier->drops++;
-    pool->away--;
     zcb_pool_wake(pool);
     zcb_check_bury(pool, block);
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     zcb_cache_heed_closings();
 }
 
@@ -245,11 +254,13 @@ zcb_slab_free_list(struct zcb_pool *pool, struct zcb_slab *list)
 static void
 count_idle(struct zcb_pool *pool, uint32_t t)
 {
+    struct zcb_depot_walk walk = {pool->tier[t].loads, 0};
+    const struct zcb_block *block;
+
     for (struct zcb_slab *slab = pool->tier[t].slabs; slab != NULL; slab = slab->next)
         slab->idle = 0;
-    for (struct zcb_block *load = pool->tier[t].loads; load != NULL; load = load->u.next_load)
-        for (struct zcb_block *block = load; block != NULL; block = zcb_block_next(block))
-            ((struct zcb_slab *)block->home)->idle++;
+    while ((block = zcb_depot_next(&walk)) != NULL)
+        ((struct zcb_slab *)block->home)->idle++;
 }
 
 // Takes up to `slabs_max` idle slabs of a tier out of the pool, onto *list. Returns how many.
@@ -259,7 +270,7 @@ collect_idle(struct zcb_pool *pool, uint32_t t, size_t keep_bytes, size_t slabs_
 {
     struct zcb_tier_state *tier = &pool->tier[t];
     struct zcb_slab **at = &tier->slabs, *slab;
-    size_t left = pool->idle, found = 0;
+    size_t left = zcb_pool_idle(pool), found = 0;
 
     count_idle(pool, t);
     while ((slab = *at) != NULL) {
@@ -300,7 +311,7 @@ zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max)
     zcb_pool_hold(pool);
     zcb_os_unlock(&pool->lock);
     zcb_slab_free_list(pool, list);
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     zcb_pool_end_hold(pool);
     for (uint32_t t = 0; t < pool->tiers;
          t++) { // charged until it is really gone: the limit is hard

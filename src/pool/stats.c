@@ -15,20 +15,17 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
 {
     const struct zcb_tier_state *tier = &pool->tier[t];
     uint64_t hits = tier->hits, returns = tier->returns, cached = 0;
-    int64_t kept = 0; // returns that caches took in
 
     for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers;
          cache = cache->next) {
         const struct zcb_magazine *magazine = &cache->tier[t];
-        uint64_t n = __atomic_load_n(&magazine->n, __ATOMIC_RELAXED);
-        uint64_t h = __atomic_load_n(&magazine->hits, __ATOMIC_RELAXED);
+        uint64_t word = __atomic_load_n(&magazine->word, __ATOMIC_RELAXED);
+        uint64_t n = zcb_magazine_n(word), h = zcb_magazine_hits(word);
 
         hits += h;
         cached += n;
-        kept += (int64_t)(n + h + magazine->out - magazine->in); // the last two: under the lock
+        returns += n + h + magazine->out - magazine->in; // the last two change under the lock
     }
-    // A thread in the middle of an acquire has taken a block and not counted it yet.
-    returns += kept > 0 ? (uint64_t)kept : 0;
     *out = (struct zcb_tier_stats){
         .buffer_size = t < pool->tiers ? pool->size[t] : 0,
         .acquires = hits + tier->depot_hits + tier->misses + tier->fallbacks,
@@ -48,7 +45,7 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
         .slabs = tier->slab_count,
     };
     // Counted, not subtracted: exact at rest, and never negative while others are in a call.
-    out->live = tier->total - tier->free + tier->singles;
+    out->live = zcb_tier_away(tier);
     out->live -= cached < out->live ? cached : out->live;
 }
 
@@ -68,7 +65,7 @@ zcb_pool_stats(struct zcb_pool *pool, struct zcb_pool_stats *out, size_t out_siz
     if (pool == NULL || out == NULL || out_size < sizeof(struct zcb_tier_stats))
         return -EINVAL;
     memset(&stats, 0, sizeof(stats));
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     for (uint32_t t = 0; t < pool->tiers; t++) {
         fill_tier(pool, t, &stats.tier[t]);
         add_tier(&stats.total, &stats.tier[t]);
@@ -81,7 +78,7 @@ zcb_pool_stats(struct zcb_pool *pool, struct zcb_pool_stats *out, size_t out_siz
     stats.threads = pool->threads;
     stats.max_bytes = pool->max_bytes != SIZE_MAX ? pool->max_bytes : 0;
     stats.trimmed = pool->trimmed;
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     if (stats.total.acquires != 0)
         stats.hit_rate =
             (double)(stats.total.hits + stats.total.depot_hits) / (double)stats.total.acquires;

@@ -21,43 +21,45 @@ purgeable(const struct zcb_pool *pool, const struct zcb_block *block, uint8_t **
     return start < end ? end - start : 0;
 }
 
-// Lets go of the pages of free blocks, the longest unused first, until `bytes` are done. While a
-// block is in the depot its floor says what became of its pages: base: they may be there; base + 1:
-// the system may take them; NULL: they are gone. With the lock: the blocks must not be handed out
-// meanwhile.
+// While a block is in the depot its floor says what became of its pages. NULL: they are gone; this
+// byte: the system may take them; else it is as the block's last user left it: they may be there.
+static uint8_t offered;
+
 static bool
 may_be_purged(const struct zcb_block *block, bool now)
 {
-    return block->floor != NULL && (now || block->floor == block->base);
+    return block->floor != NULL && (now || block->floor != &offered);
 }
+
+// Lets go of the pages of free blocks, the longest unused first, until `bytes` are done. With the
+// lock: the blocks must not be handed out meanwhile.
 
 static size_t
 purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
 {
     size_t done = 0, candidates = 0, want = bytes / pool->size[t];
-    struct zcb_block *load, *block;
+    struct zcb_depot_walk walk = {pool->tier[t].loads, 0};
+    struct zcb_block *block;
 
     if (pool->source.purge == NULL)
         return 0;
-    for (load = pool->tier[t].loads; load != NULL; load = load->u.next_load)
-        for (block = load; block != NULL; block = zcb_block_next(block))
-            candidates += may_be_purged(block, now);
-    for (load = pool->tier[t].loads; load != NULL; load = load->u.next_load) {
-        for (block = load; block != NULL; block = zcb_block_next(block)) {
-            uint8_t *at;
-            size_t len;
+    while ((block = zcb_depot_next(&walk)) != NULL)
+        candidates += may_be_purged(block, now);
+    walk = (struct zcb_depot_walk){pool->tier[t].loads, 0};
+    while ((block = zcb_depot_next(&walk)) != NULL) {
+        uint8_t *at;
+        size_t len;
 
-            // The stack's bottom is the coldest: what is above is left alone.
-            if (!may_be_purged(block, now) || candidates-- > want)
-                continue;
-            len = purgeable(pool, block, &at);
-            if (len == 0)
-                continue;
-            if (pool->source.purge(pool->source.ctx, at, len, now) < 0)
-                return done;
-            block->floor = now ? NULL : block->base + 1;
-            done += len;
-        }
+        // The stack's bottom is the coldest: what is above is left alone.
+        if (!may_be_purged(block, now) || candidates-- > want)
+            continue;
+        len = purgeable(pool, block, &at);
+        if (len == 0)
+            continue;
+        if (pool->source.purge(pool->source.ctx, at, len, now) < 0)
+            return done;
+        block->floor = now ? NULL : &offered;
+        done += len;
     }
     return done;
 }
@@ -66,11 +68,12 @@ purge_blocks(struct zcb_pool *pool, uint32_t t, size_t bytes, bool now)
 static size_t
 gone_bytes(const struct zcb_pool *pool, uint32_t t)
 {
+    struct zcb_depot_walk walk = {pool->tier[t].loads, 0};
+    const struct zcb_block *block;
     size_t bytes = 0;
 
-    for (struct zcb_block *load = pool->tier[t].loads; load != NULL; load = load->u.next_load)
-        for (struct zcb_block *block = load; block != NULL; block = zcb_block_next(block))
-            bytes += block->floor == NULL ? pool->size[t] : 0;
+    while ((block = zcb_depot_next(&walk)) != NULL)
+        bytes += block->floor == NULL ? pool->size[t] : 0;
     return bytes;
 }
 
@@ -90,11 +93,11 @@ zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes)
 
     if (pool == NULL)
         return 0;
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     flush_own(pool);
     zcb_depot_call_in(pool, ZCB_POOL_TIERS);
     given = zcb_slab_reclaim(pool, keep_bytes, SIZE_MAX);
-    left = pool->idle; // free blocks that have pages
+    left = zcb_pool_idle(pool); // free blocks that have pages
     for (uint32_t t = 0; t < pool->tiers; t++)
         left -= gone_bytes(pool, t);
     for (uint32_t t = pool->tiers; t-- > 0 && !pool->checked && left > keep_bytes;) {
@@ -104,7 +107,7 @@ zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes)
         pool->trimmed += purged;
         given += purged;
     }
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return given;
 }
 
@@ -127,15 +130,15 @@ decay(struct zcb_pool *pool)
         }
     }
     if (pool->flags & ZCB_POOL_ADAPTIVE) {
-        size_t unused = 0, slabs = 0;
+        size_t idle = zcb_pool_idle(pool), unused = 0, slabs = 0;
 
         for (uint32_t t = 0; t < pool->tiers; t++) {
             unused += pool->tier[t].low_free * pool->size[t];
             slabs += pool->tier[t].low_free / pool->tier[t].slab_blocks;
         }
         if (slabs != 0) // half of them, so that a pool shrinks gently
-            given += zcb_slab_reclaim(
-                pool, pool->idle - (unused < pool->idle ? unused : pool->idle), (slabs + 1) / 2);
+            given +=
+                zcb_slab_reclaim(pool, idle - (unused < idle ? unused : idle), (slabs + 1) / 2);
     }
     for (uint32_t t = 0; t < pool->tiers; t++)
         pool->tier[t].low_free = pool->tier[t].free;
@@ -149,9 +152,9 @@ zcb_pool_decay(struct zcb_pool *pool)
 
     if (pool == NULL)
         return 0;
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     given = decay(pool);
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return given;
 }
 
@@ -166,7 +169,8 @@ int
 zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count)
 {
     struct zcb_tier_state *tier;
-    size_t done = 0;
+    struct zcb_depot_walk walk;
+    struct zcb_block *block;
     uint32_t t;
     int result = 0;
 
@@ -174,20 +178,17 @@ zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count)
         return -EINVAL;
     t = zcb_pool_tier_of(pool, len + pool->headroom);
     tier = &pool->tier[t];
-    zcb_pool_lock(pool);
+    zcb_pool_enter(pool);
     while (result == 0 && tier->free < count)
         result = zcb_slab_grow(pool, t, pool->normal_bytes, count - tier->free, false, UINT64_MAX);
     // The ones that will be used first lie on top. The lock is held: this is for quiet times.
-    for (struct zcb_block *load = tier->loads; load != NULL && done < count;
-         load = load->u.next_load) {
-        for (struct zcb_block *block = load; block != NULL && done < count;
-             block = zcb_block_next(block), done++) {
-            if (pool->checked)
-                continue; // their contents are watched
-            zcb_pool_touch(pool, block->base, block->size);
-            block->floor = block->base;
-        }
+    walk = (struct zcb_depot_walk){tier->loads, 0};
+    for (size_t done = 0; done < count && (block = zcb_depot_next(&walk)) != NULL; done++) {
+        if (pool->checked)
+            break; // their contents are watched
+        zcb_pool_touch(pool, block->base, block->size);
+        block->floor = block->base;
     }
-    zcb_pool_unlock(pool);
+    zcb_pool_leave(pool);
     return result;
 }
