@@ -11,6 +11,8 @@
 
 #include "base/thread.h"
 
+#define REASONS (sizeof(((struct zcb_copies *)NULL)->bytes) / sizeof(uint64_t)) // known or to come
+
 struct zcb_copy_record {
     struct zcb_copies counts; // written by its thread alone
     struct zcb_copy_record *next;
@@ -123,7 +125,7 @@ zcb_count_copy(enum zcb_copy_reason reason, size_t len)
 static void
 add(struct zcb_copies *sum, const struct zcb_copies *part)
 {
-    for (int i = 0; i < 16; i++) {
+    for (size_t i = 0; i < REASONS; i++) {
         sum->bytes[i] += __atomic_load_n(&part->bytes[i], __ATOMIC_RELAXED);
         sum->calls[i] += __atomic_load_n(&part->calls[i], __ATOMIC_RELAXED);
     }
@@ -141,7 +143,7 @@ zcb_copies_thread_end(void)
     *record->link = record->next;
     if (record->next != NULL)
         record->next->link = record->link;
-    for (int i = 0; i < 16; i++) {
+    for (size_t i = 0; i < REASONS; i++) {
         __atomic_fetch_add(&common.bytes[i], record->counts.bytes[i], __ATOMIC_RELAXED);
         __atomic_fetch_add(&common.calls[i], record->counts.calls[i], __ATOMIC_RELAXED);
     }
@@ -173,7 +175,7 @@ zcb_copies_bytes(const struct zcb_copies *copies)
 {
     uint64_t sum = 0;
 
-    for (int i = 0; i < 16; i++)
+    for (size_t i = 0; i < REASONS; i++)
         sum += copies->bytes[i];
     return sum;
 }
