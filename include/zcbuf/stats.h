@@ -3,8 +3,9 @@
 // zcbuf/stats.h: what a pool knows about itself.
 //
 // Each thread counts for itself, without atomic read-modify-writes, and a snapshot adds up; so
-// figures are exact when nobody is in a call, and a few operations old when somebody is. At rest,
-// for each tier and in all:
+// figures are exact when nobody is in a call, and a few operations old when somebody is; counters
+// never go back, and returns and drops are never more than acquires. At rest, for each tier and in
+// all:
 //
 //     acquires = hits + depot_hits + misses + fallbacks
 //     live     = acquires - returns - drops

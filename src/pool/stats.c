@@ -2,7 +2,11 @@
 //
 // Counters are kept where they cost nothing: a magazine counts its hits and what it exchanged with
 // the depot, the pool counts under its lock what went past the caches. The rest follows: a
-// magazine's n = in - out + returns - hits.
+// magazine's n = in - out + returns - hits, and its n and hits are read at once.
+//
+// While others are in their fast paths, magazines are looked at one after the other. What one gave
+// out after it was looked at, another one may have taken in when its turn came: so returns are
+// bounded by acquires. Both only grow, and so does the lesser of the two.
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +18,7 @@ static void
 fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
 {
     const struct zcb_tier_state *tier = &pool->tier[t];
-    uint64_t hits = tier->hits, returns = tier->returns, cached = 0;
+    uint64_t hits = tier->hits, returns = tier->returns, cached = 0, acquires, outside;
 
     for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers;
          cache = cache->next) {
@@ -26,9 +30,15 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
         cached += n;
         returns += n + h + magazine->out - magazine->in; // the last two change under the lock
     }
+    acquires = hits + tier->depot_hits + tier->misses + tier->fallbacks;
+    if (returns > acquires - tier->drops)
+        returns = acquires - tier->drops;
+    outside = tier->total - tier->free;
+    if (cached > outside)
+        cached = outside;
     *out = (struct zcb_tier_stats){
         .buffer_size = t < pool->tiers ? pool->size[t] : 0,
-        .acquires = hits + tier->depot_hits + tier->misses + tier->fallbacks,
+        .acquires = acquires,
         .hits = hits,
         .depot_hits = tier->depot_hits,
         .misses = tier->misses,
@@ -37,6 +47,7 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
         .waits = tier->waits,
         .returns = returns,
         .drops = tier->drops,
+        .live = outside - cached + tier->singles,
         .cached = cached,
         .depot = tier->free,
         .charged = tier->charged,
@@ -44,9 +55,6 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
         .peak_live = tier->peak_away,
         .slabs = tier->slab_count,
     };
-    // Counted, not subtracted: exact at rest, and never negative while others are in a call.
-    out->live = zcb_tier_away(tier);
-    out->live -= cached < out->live ? cached : out->live;
 }
 
 static void
