@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the process around the library does to it: too little address space, signals in the middle
-// of every call, a first use on all threads at once, and being unloaded while threads still have
-// caches.
+// of every call, a first use on all threads at once, too few thread-specific keys, and being unloaded
+// while threads still have caches.
 //
 // usage: test_process [SHARED_LIBRARY]      without it the last test is skipped
 
@@ -200,6 +200,94 @@ a_first_use_on_eight_threads_at_once_works(void **state)
     }
 }
 
+// ---- keys ---------------------------------------------------------------------------------------
+
+// The library asks for one thread-specific key when a thread first has something to keep. glibc has
+// room for the values of 32 keys in the thread itself; setting a later one allocates. A thread whose
+// first call is a release may not do that.
+
+struct giver {
+    struct zcb_pool *pool;
+    struct zcb_buf *buf;
+    pthread_key_t key; // the library's, where there is one
+    bool has_key;
+};
+
+static bool
+is_set(const struct giver *giver)
+{
+    return giver->has_key && pthread_getspecific(giver->key) != NULL;
+}
+
+static void *
+give_back_first(void *argument)
+{
+    struct giver *giver = argument;
+
+    CHECK(!is_set(giver));
+    zcb_buf_release(&giver->buf);
+#if defined(__GLIBC__)
+    CHECK(is_set(giver) == (giver->has_key && giver->key < 32));
+#endif
+    // An acquire may allocate: from now on the thread has a cache, if any can have one.
+    giver->buf = must_acquire(giver->pool, 1);
+    CHECK(is_set(giver) == giver->has_key);
+    zcb_buf_release(&giver->buf);
+    return NULL;
+}
+
+static int
+keys_child(size_t taken)
+{
+    struct giver giver = {.has_key = true};
+    struct zcb_packet packet;
+    struct zcb_copies copies;
+    pthread_t thread;
+    pthread_key_t key;
+
+    // Keys are given out in order.
+    for (size_t n = 0; n < taken && giver.has_key; n++) {
+        giver.has_key = pthread_key_create(&key, NULL) == 0;
+        giver.key = key + 1;
+    }
+    giver.pool = must_create(NULL);
+    giver.buf = must_acquire(giver.pool, 1);
+    CHECK(is_set(&giver) == giver.has_key);
+    CHECK(pthread_create(&thread, NULL, give_back_first, &giver) == 0);
+    pthread_join(thread, NULL);
+    CHECK(must_be_at_rest(giver.pool).threads == giver.has_key); // the one that is left
+
+    // Copies are counted for all together by threads that cannot have a count of their own.
+    CHECK(zcb_packet_copy(giver.pool, "abc", 3, &packet) == 0);
+    zcb_packet_unref(&packet);
+    zcb_copies_thread(&copies);
+    CHECK(copies.bytes[ZCB_COPY_APPEND] == (giver.has_key ? 3 : 0));
+    zcb_copies_total(&copies);
+    CHECK(copies.bytes[ZCB_COPY_APPEND] == 3);
+    must_end(&giver.pool);
+    return 0;
+}
+
+static void
+a_first_release_sets_no_key_that_would_allocate(void **state)
+{
+    struct child few = child_run_self("3 keys", NULL, NULL);
+    struct child many = child_run_self("40 keys", NULL, NULL);
+
+    (void)state;
+    assert_child_succeeded(few);
+    assert_child_succeeded(many);
+}
+
+static void
+without_a_key_all_works_without_caches(void **state)
+{
+    struct child child = child_run_self("1000000 keys", NULL, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
 // ---- dlclose ------------------------------------------------------------------------------------
 
 static const char *library_path;
@@ -271,11 +359,15 @@ main(int argc, char **argv)
         cmocka_unit_test(without_address_space_acquire_says_so_and_all_goes_on),
         cmocka_unit_test(signals_in_the_middle_of_calls_change_nothing),
         cmocka_unit_test(a_first_use_on_eight_threads_at_once_works),
+        cmocka_unit_test(a_first_release_sets_no_key_that_would_allocate),
+        cmocka_unit_test(without_a_key_all_works_without_caches),
         cmocka_unit_test(a_thread_may_end_after_the_library_was_closed),
     };
 
     if (argc == 2 && strcmp(argv[1], "first use") == 0)
         return first_use_child();
+    if (argc == 2 && strstr(argv[1], " keys") != NULL)
+        return keys_child(strtoul(argv[1], NULL, 10));
     if (argc == 2)
         library_path = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
