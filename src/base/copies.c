@@ -42,8 +42,11 @@ zcb_copy_reason_name(enum zcb_copy_reason reason)
 static void
 print_copy(void *ctx, enum zcb_copy_reason reason, size_t len)
 {
+    int before = zcb_os_cancel_off();
+
     (void)ctx;
     fprintf(stderr, "zcbuf: %s %zu bytes\n", zcb_copy_reason_name(reason), len);
+    zcb_os_cancel_back(before);
 }
 
 static void

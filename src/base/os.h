@@ -38,9 +38,13 @@ zcb_os_unlock(struct zcb_mutex *mutex)
 }
 
 // Waits until woken or until the monotonic clock shows `deadline_ms`; UINT64_MAX: for ever. False:
-// the time is over.
+// the time is over. The thread is not cancelled meanwhile.
 bool zcb_os_wait(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms);
 void zcb_os_wake_all(struct zcb_cond *cond);
+
+// Between these two the calling thread is not cancelled (pthread_cancel), whatever it calls.
+int zcb_os_cancel_off(void);
+void zcb_os_cancel_back(int before);
 
 // Milliseconds of a clock that only goes forward.
 uint64_t zcb_os_now_ms(void);

@@ -63,15 +63,13 @@ zcb_os_cond_finish(struct zcb_cond *cond)
     pthread_cond_destroy(&cond->os);
 }
 
-bool
-zcb_os_wait(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms)
+static bool
+wait_until(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms)
 {
     struct timespec until;
 
-    if (deadline_ms == UINT64_MAX) {
-        pthread_cond_wait(&cond->os, &mutex->os);
-        return true;
-    }
+    if (deadline_ms == UINT64_MAX)
+        return pthread_cond_wait(&cond->os, &mutex->os) == 0;
 #if defined(__APPLE__)
     // No monotonic deadline there: the time that is left, relative.
     uint64_t now = zcb_os_now_ms();
@@ -86,6 +84,32 @@ zcb_os_wait(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms
     until.tv_nsec = (long)(deadline_ms % 1000) * 1000000;
     return pthread_cond_timedwait(&cond->os, &mutex->os, &until) == 0;
 #endif
+}
+
+bool
+zcb_os_wait(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms)
+{
+    // A thread that were cancelled here would never drop the mutex.
+    int before = zcb_os_cancel_off();
+    bool in_time = wait_until(cond, mutex, deadline_ms);
+
+    zcb_os_cancel_back(before);
+    return in_time;
+}
+
+int
+zcb_os_cancel_off(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void
+zcb_os_cancel_back(int before)
+{
+    pthread_setcancelstate(before, &before);
 }
 
 void

@@ -35,6 +35,7 @@ unmap(void *ctx, void *data, size_t len)
     struct mapping *mapping = ctx;
     size_t page = zcb_os_page_size();
     uintptr_t start = (uintptr_t)data & ~(uintptr_t)(page - 1);
+    int before = zcb_os_cancel_off(); // close() is where a thread may be cancelled
 
     // The range leaves the table before the address range can be anybody else's.
     if (mapping->guard != NULL) {
@@ -43,6 +44,7 @@ unmap(void *ctx, void *data, size_t len)
     }
     munmap((void *)start, (uintptr_t)data + len - start);
     free(mapping);
+    zcb_os_cancel_back(before);
 }
 
 // A private copy of the range, read now.
@@ -124,7 +126,7 @@ zcb_map_file(int fd, off_t off, size_t len, uint32_t flags, struct zcb_packet *o
     struct mapping *mapping;
     struct stat info;
     void *data = NULL;
-    int result;
+    int result, before;
 
     if (out == NULL || (flags & ~known) != 0 || off < 0)
         return -EINVAL;
@@ -145,10 +147,12 @@ zcb_map_file(int fd, off_t off, size_t len, uint32_t flags, struct zcb_packet *o
     mapping = calloc(1, sizeof(*mapping));
     if (mapping == NULL)
         return -ENOMEM;
+    before = zcb_os_cancel_off(); // so are fcntl() and pread()
     if (flags & ZCB_MAP_STABLE)
         result = read_copy(fd, off, len, &data);
     else
         result = map_shared(fd, off, len, flags, mapping, &data);
+    zcb_os_cancel_back(before);
     if (result < 0) {
         free(mapping);
         return result;

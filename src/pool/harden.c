@@ -181,8 +181,8 @@ zcb_check_clear(struct zcb_pool *pool)
         free(pool->graves[i]);
 }
 
-void
-zcb_check_destroy(struct zcb_pool *pool)
+static void
+tell_at_the_end(struct zcb_pool *pool)
 {
     struct zcb_pool_stats stats;
 
@@ -205,6 +205,15 @@ zcb_check_destroy(struct zcb_pool *pool)
                             slab->blocks[i].size, (void *)slab->blocks[i].base,
                             slab->blocks[i].count);
     zcb_pool_leave(pool);
+}
+
+void
+zcb_check_destroy(struct zcb_pool *pool)
+{
+    int before = zcb_os_cancel_off(); // it prints with the lock held
+
+    tell_at_the_end(pool);
+    zcb_os_cancel_back(before);
 }
 
 _Noreturn void
