@@ -32,7 +32,8 @@ extern "C" {
 struct zcb_source {
     void *ctx; // passed to each function
 
-    // `len` bytes at a multiple of `align` (a power of two), or NULL: out of memory. Required.
+    // `len` bytes at a multiple of `align` (a power of two), or NULL: out of memory. What lies
+    // anywhere else is given to `free` at once, and the acquire fails with -EINVAL. Required.
     void *(*alloc)(void *ctx, size_t len, size_t align);
 
     // Takes back what alloc gave, with the same length and alignment. Cannot fail. Required.

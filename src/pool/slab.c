@@ -30,20 +30,27 @@ zcb_pool_touch(const struct zcb_pool *pool, uint8_t *at, size_t len)
 }
 
 // The source's memory for `len` bytes, prepared as the pool's flags say.
-static void *
-get_memory(struct zcb_pool *pool, size_t len, size_t align)
+static int
+get_memory(struct zcb_pool *pool, size_t len, size_t align, void **out)
 {
     void *memory = pool->source.alloc(pool->source.ctx, len, align);
 
-    if (memory != NULL && pool->plain_pages) {
+    if (memory == NULL)
+        return -ENOMEM;
+    if (((uintptr_t)memory & (align - 1)) != 0) { // the user's source broke its word
+        pool->source.free(pool->source.ctx, memory, len, align);
+        return -EINVAL;
+    }
+    if (pool->plain_pages) {
         if (pool->flags & ZCB_POOL_HUGE)
             zcb_os_pages_huge(memory, len);
         if (pool->node > 0)
             zcb_os_pages_node(memory, len, pool->node - 1);
     }
-    if (memory != NULL && (pool->flags & ZCB_POOL_POPULATE))
+    if (pool->flags & ZCB_POOL_POPULATE)
         zcb_pool_touch(pool, memory, len);
-    return memory;
+    *out = memory;
+    return 0;
 }
 
 // A slab of `count` blocks that is not part of the pool yet, and `missing` loads. Without the lock.
@@ -53,6 +60,7 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, size_t missing, struc
 {
     size_t size = pool->size[t], len = size * count;
     struct zcb_slab *slab;
+    void *memory;
     int result = -ENOMEM;
 
     // Headers apart from the memory: see the top of base/block.h.
@@ -67,9 +75,10 @@ make_slab(struct zcb_pool *pool, uint32_t t, size_t count, size_t missing, struc
     *loads = missing != 0 ? zcb_depot_make_loads(pool, t, missing) : NULL;
     if (missing != 0 && *loads == NULL)
         goto no_loads;
-    slab->base = get_memory(pool, len, slab->align);
-    if (slab->base == NULL)
+    result = get_memory(pool, len, slab->align, &memory);
+    if (result < 0)
         goto no_memory;
+    slab->base = memory;
     if (pool->source.attach != NULL) {
         result = pool->source.attach(pool->source.ctx, slab->base, len, &slab->tag);
         if (result < 0)
@@ -177,7 +186,8 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     struct zcb_tier_state *tier = &pool->tier[t];
     size_t align, len;
     struct zcb_block *block;
-    void *memory = NULL;
+    void *memory;
+    int result = -ENOMEM;
 
     // Whole cache lines, and whole pages from one page on, as the tiers have them. Where the source
     // gives whole pages anyway, they are what is held.
@@ -192,15 +202,15 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     zcb_os_unlock(&pool->lock);
     block = malloc(sizeof(*block));
     if (block != NULL)
-        memory = get_memory(pool, len, alignment(pool, len, len));
-    if (memory == NULL)
+        result = get_memory(pool, len, alignment(pool, len, len), &memory);
+    if (result < 0)
         free(block);
     zcb_pool_enter(pool);
-    if (memory == NULL) {
+    if (result < 0) {
         zcb_pool_uncharge(pool, t, len);
         tier->singles--;
         zcb_pool_wake(pool); // what was charged meanwhile may have kept others from it
-        return -ENOMEM;
+        return result;
     }
     zcb_pool_note_peaks(pool, t);
     *block = (struct zcb_block){.count = 1,

@@ -581,6 +581,70 @@ memory_that_cannot_be_touched_is_never_touched(void **state)
     munmap(device, 4 * MIB);
 }
 
+// Gives memory that lies a little beside where it was asked for.
+struct crooked {
+    size_t off;
+    size_t out;
+};
+
+static void *
+crooked_alloc(void *ctx, size_t len, size_t align)
+{
+    struct crooked *crooked = ctx;
+    uint8_t *memory = aligned_alloc(align, (len / align + 2) * align);
+
+    assert_non_null(memory);
+    crooked->out++;
+    return memory + crooked->off;
+}
+
+static void
+crooked_free(void *ctx, void *ptr, size_t len, size_t align)
+{
+    struct crooked *crooked = ctx;
+
+    (void)len;
+    (void)align;
+    crooked->out--;
+    free((uint8_t *)ptr - crooked->off);
+}
+
+static void
+memory_that_is_not_aligned_as_asked_for_is_refused_and_given_back(void **state)
+{
+    static const size_t offsets[] = {1, 8, 32, 64, 2048};
+    struct crooked crooked = {0};
+    const struct zcb_source source = {
+        .ctx = &crooked, .alloc = crooked_alloc, .free = crooked_free};
+    struct zcb_pool_config config = {.source = &source};
+    struct zcb_pool *pool = must_create(&config);
+    struct zcb_buf *buf = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        crooked.off = offsets[i];
+        assert_int_equal(zcb_pool_acquire(pool, 4096, &buf), -EINVAL);
+        assert_int_equal(zcb_pool_acquire(pool, 100000, &buf), -EINVAL); // a single allocation
+        assert_null(buf);
+        assert_int_equal(crooked.out, 0);
+        assert_int_equal(must_be_at_rest(pool).total.charged, 0);
+    }
+    crooked.off = 0;
+    buf = must_acquire(pool, 4096);
+    zcb_buf_release(&buf);
+    must_end(&pool);
+    assert_int_equal(crooked.out, 0);
+
+    crooked.off = 64;
+    config.tiers[0] = (struct zcb_tier){.buffer_size = 4096, .prealloc = 1};
+    assert_int_equal(zcb_pool_create(&config, &pool), -EINVAL);
+    // A cache line is all that buffers of other sizes are promised.
+    config.tiers[0] = (struct zcb_tier){.buffer_size = 4096 + 64, .prealloc = 1};
+    pool = must_create(&config);
+    must_end(&pool);
+    assert_int_equal(crooked.out, 0);
+}
+
 int
 main(void)
 {
@@ -602,6 +666,7 @@ main(void)
         cmocka_unit_test(each_slab_is_attached_and_detached_and_its_tag_is_found),
         cmocka_unit_test(an_attach_that_fails_fails_the_acquire_and_frees_the_slab),
         cmocka_unit_test(a_source_of_two_functions_is_enough),
+        cmocka_unit_test(memory_that_is_not_aligned_as_asked_for_is_refused_and_given_back),
         cmocka_unit_test(two_pools_of_one_table_close_it_once_each),
         cmocka_unit_test(memory_that_cannot_be_touched_is_never_touched),
     };
