@@ -152,6 +152,67 @@ signals_in_the_middle_of_calls_change_nothing(void **state)
     assert_child_succeeded(child);
 }
 
+// A reader that takes little at a time: each of the writer's calls waits, and is interrupted there.
+struct drain {
+    int fd;
+    size_t len;
+};
+
+static void *
+drain_slowly(void *argument)
+{
+    struct drain *drain = argument;
+    sigset_t alarms;
+    char bytes[256];
+    ssize_t n;
+
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+    while ((n = read(drain->fd, bytes, sizeof(bytes))) > 0) {
+        drain->len += (size_t)n;
+        usleep(100);
+    }
+    return NULL;
+}
+
+static void
+print_while_interrupted(void *unused)
+{
+    const struct itimerval often = {.it_interval = {.tv_usec = 200}, .it_value = {.tv_usec = 200}};
+    struct sigaction action = {.sa_handler = count_tick};
+    struct zcb_pool *pool = must_create(NULL);
+    FILE *file = tmpfile();
+    struct drain drain = {.len = 0};
+    pthread_t thread;
+    int ends[2];
+
+    (void)unused;
+    CHECK(file != NULL && zcb_pool_stats_print(pool, fileno(file), ZCB_STATS_PROMETHEUS) == 0);
+    CHECK(pipe(ends) == 0);
+    drain.fd = ends[0];
+    CHECK(pthread_create(&thread, NULL, drain_slowly, &drain) == 0);
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int i = 0; i < 40; i++)
+        CHECK(zcb_pool_stats_print(pool, ends[1], ZCB_STATS_PROMETHEUS) == 0);
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0}}, NULL) == 0);
+    close(ends[1]);
+    pthread_join(thread, NULL);
+    CHECK(fseek(file, 0, SEEK_END) == 0 && drain.len == 40 * (size_t)ftell(file));
+    CHECK(__atomic_load_n(&ticks, __ATOMIC_RELAXED) > 0);
+    must_end(&pool);
+    fclose(file);
+}
+
+static void
+printing_into_a_full_pipe_goes_on_after_signals(void **state)
+{
+    struct child child = child_run(print_while_interrupted, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
 // ---- first use ----------------------------------------------------------------------------------
 
 static pthread_barrier_t all_here;
@@ -358,6 +419,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_address_space_acquire_says_so_and_all_goes_on),
         cmocka_unit_test(signals_in_the_middle_of_calls_change_nothing),
+        cmocka_unit_test(printing_into_a_full_pipe_goes_on_after_signals),
         cmocka_unit_test(a_first_use_on_eight_threads_at_once_works),
         cmocka_unit_test(a_first_release_sets_no_key_that_would_allocate),
         cmocka_unit_test(without_a_key_all_works_without_caches),

@@ -238,6 +238,24 @@ no_bytes_are_no_error_and_change_nothing(void **state)
     must_end(&things.pool);
 }
 
+static void
+compacting_an_empty_view_lets_go_of_its_block(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_packet packet = must_packet(pool, 1);
+
+    (void)state;
+    packet.len = 0; // a packet is a value: its holder may narrow it
+    assert_int_equal(zcb_packet_compact(&packet, NULL), 1);
+    assert_null(packet.owner);
+    assert_int_equal(must_be_at_rest(pool).total.live, 0);
+    packet = must_packet(pool, 1);
+    assert_int_equal(zcb_packet_compact(&packet, NULL), -EINVAL);
+    assert_int_equal(packet.len, 1);
+    zcb_packet_unref(&packet);
+    must_end(&pool);
+}
+
 // NULL stands for no bytes only where there are none.
 static void
 null_with_a_length_is_refused(void **state)
@@ -264,6 +282,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_bytes_are_no_error_and_change_nothing),
+        cmocka_unit_test(compacting_an_empty_view_lets_go_of_its_block),
         cmocka_unit_test(null_with_a_length_is_refused),
     };
 

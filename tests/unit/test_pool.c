@@ -686,6 +686,56 @@ a_magazine_holds_no_more_than_was_configured(void **state)
     }
 }
 
+static void
+a_long_name_is_cut_between_two_characters(void **state)
+{
+    static const struct {
+        const char *end; // of the name, behind 60 letters
+        size_t kept;
+    } names[] = {
+        {"abc", 63},                                  // just fits
+        {"abcd", 63},      {"ab\xc3\xa9", 62},        // two bytes, of which one would fit
+        {"a\xc3\xa9", 63}, {"a\xf0\x9f\x8c\x8a", 61}, // four bytes, of which two would fit
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[80], text[4096] = {0}, expected[80];
+        const struct zcb_pool_config config = {.name = name};
+        struct zcb_pool *pool;
+        FILE *file = tmpfile();
+
+        assert_non_null(file);
+        memset(name, 'x', 60);
+        strcpy(name + 60, names[i].end);
+        pool = must_create(&config);
+        assert_int_equal(zcb_pool_stats_print(pool, fileno(file), ZCB_STATS_TEXT), 0);
+        rewind(file);
+        assert_true(fread(text, 1, sizeof(text) - 1, file) > 64);
+        snprintf(expected, sizeof(expected), "%.*s:", (int)names[i].kept, name);
+        assert_memory_equal(text, expected, strlen(expected));
+        fclose(file);
+        must_end(&pool);
+    }
+}
+
+static void
+a_numa_node_that_is_not_there_is_advice_that_is_not_taken(void **state)
+{
+    static const int nodes[] = {1, 64, 1024, 1025, INT32_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        const struct zcb_pool_config config = {.numa_node = nodes[i]};
+        struct zcb_pool *pool = must_create(&config);
+        struct zcb_buf *buf = must_acquire(pool, 4096);
+
+        memset(zcb_buf_data(buf), 1, 4096);
+        zcb_buf_release(&buf);
+        must_end(&pool);
+    }
+}
+
 int
 main(void)
 {
@@ -695,6 +745,8 @@ main(void)
         cmocka_unit_test(a_create_that_fails_gives_everything_back_and_does_not_close_the_source),
         cmocka_unit_test(create_returns_what_attach_returned),
         cmocka_unit_test(source_table_name_and_config_are_copied),
+        cmocka_unit_test(a_long_name_is_cut_between_two_characters),
+        cmocka_unit_test(a_numa_node_that_is_not_there_is_advice_that_is_not_taken),
         cmocka_unit_test(there_may_be_1024_pools_and_no_more),
         cmocka_unit_test(a_new_pool_with_an_old_number_has_none_of_the_old_buffers),
         cmocka_unit_test(nothing_is_fine_where_nothing_can_be_given_back),

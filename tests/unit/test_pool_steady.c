@@ -225,6 +225,111 @@ acquiring_works_without_memory_for_a_cache(void **state)
     must_end(&pool);
 }
 
+// Beyond its first eight pools a thread needs a table, or does without a cache.
+static void *
+use_twelve_pools(void *argument)
+{
+    struct zcb_pool **pools = argument;
+    struct zcb_buf *buf;
+
+    zcb_alloc_fail(1, true);
+    for (size_t i = 0; i < 12; i++) {
+        buf = must_acquire(pools[i], 1);
+        zcb_buf_release(&buf);
+    }
+    zcb_alloc_fail(0, false);
+    CHECK(must_be_at_rest(pools[0]).threads == 1);
+    CHECK(must_be_at_rest(pools[11]).threads == 0);
+    buf = must_acquire(pools[11], 1); // now there is memory, and a cache
+    zcb_buf_release(&buf);
+    CHECK(must_be_at_rest(pools[11]).threads == 1);
+    return NULL;
+}
+
+static void
+acquiring_works_without_memory_for_a_larger_table(void **state)
+{
+    const struct zcb_pool_config config = {.tiers = {{.buffer_size = 4096, .prealloc = 10}}};
+    struct zcb_pool *pools[12];
+    pthread_t thread;
+
+    (void)state;
+    if (!can_count())
+        skip();
+    for (size_t i = 0; i < 12; i++)
+        pools[i] = must_create(&config);
+    assert_int_equal(pthread_create(&thread, NULL, use_twelve_pools, pools), 0);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < 12; i++)
+        must_end(&pools[i]);
+}
+
+struct late {
+    struct zcb_pool *pool;
+    struct zcb_buf *buf;
+    pthread_barrier_t *all_here;
+    int warmed;
+};
+
+static void *
+release_and_stay(void *argument)
+{
+    struct late *late = argument;
+
+    late->warmed = late->buf == NULL ? zcb_thread_warm(late->pool) : 0;
+    zcb_buf_release(&late->buf);
+    pthread_barrier_wait(late->all_here);
+    pthread_barrier_wait(late->all_here);
+    return NULL;
+}
+
+// A pool keeps two caches for threads that may not allocate; the third such thread has none.
+static void
+with_an_empty_spares_box(bool warm)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct late late[4];
+    pthread_t threads[4];
+    pthread_barrier_t all_here;
+
+    assert_int_equal(pthread_barrier_init(&all_here, NULL, 5), 0);
+    for (size_t i = 0; i < 4; i++)
+        late[i] = (struct late){pool, warm ? NULL : must_acquire(pool, 1), &all_here, 1};
+    zcb_thread_flush();
+    zcb_alloc_fail(1, true);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, release_and_stay, &late[i]), 0);
+    pthread_barrier_wait(&all_here);
+    zcb_alloc_fail(0, false);
+    assert_int_equal(must_be_at_rest(pool).threads, warm ? 2 : 1 + 2);
+    assert_int_equal(must_be_at_rest(pool).total.live, 0);
+    pthread_barrier_wait(&all_here);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(late[i].warmed, warm ? -ENOMEM : 0);
+    }
+    pthread_barrier_destroy(&all_here);
+    must_end(&pool);
+}
+
+static void
+when_all_spare_caches_are_taken_a_release_goes_to_the_depot(void **state)
+{
+    (void)state;
+    if (!can_count())
+        skip();
+    with_an_empty_spares_box(false);
+}
+
+static void
+warming_without_memory_says_so(void **state)
+{
+    (void)state;
+    if (!can_count())
+        skip();
+    with_an_empty_spares_box(true);
+}
+
 int
 main(void)
 {
@@ -234,6 +339,9 @@ main(void)
         cmocka_unit_test(releasing_never_allocates_not_even_as_a_threads_first_call),
         cmocka_unit_test(releasing_works_when_memory_has_run_out),
         cmocka_unit_test(acquiring_works_without_memory_for_a_cache),
+        cmocka_unit_test(acquiring_works_without_memory_for_a_larger_table),
+        cmocka_unit_test(when_all_spare_caches_are_taken_a_release_goes_to_the_depot),
+        cmocka_unit_test(warming_without_memory_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
