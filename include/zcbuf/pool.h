@@ -153,9 +153,10 @@ ZCB_API void zcb_pool_destroy(struct zcb_pool **pool);
 // smallest. The caller owns it. O(1); in a warm thread a few instructions, no lock. Above the
 // largest tier: a single allocation of at least the size asked for, never less.
 // 0; -EINVAL (also: the source gave memory that is not aligned as it was asked for); -ENOBUFS (a
-// limit; with DYNAMIC only max_bytes; with WAIT only what waiting cannot help; above the largest tier with ZCB_POOL_NO_OVERSIZE, at once whatever the policy); -ETIMEDOUT
-// (WAIT, which waits where the source has no memory too); -ENOMEM; -EOVERFLOW (len + headroom
-// wraps); else what attach returned. *out is written on success only.
+// limit; with DYNAMIC only max_bytes; with WAIT only what waiting cannot help; above the largest
+// tier with ZCB_POOL_NO_OVERSIZE, at once whatever the policy); -ETIMEDOUT (WAIT, which waits where
+// the source has no memory too); -ENOMEM; -EOVERFLOW (len + headroom wraps); else what attach
+// returned. *out is written on success only.
 ZCB_API ZCB_MUST_CHECK int zcb_pool_acquire(struct zcb_pool *pool, size_t len,
                                             struct zcb_buf **out);
 
