@@ -25,6 +25,21 @@ static const struct wire_peer *const peers[] = {
 #if BENCH_HAVE_GSTREAMER_BASE
     &wire_gstadapter,
 #endif
+#if BENCH_HAVE_AVFIFO
+    &wire_avfifo,
+#endif
+#if BENCH_HAVE_APR
+    &wire_apr,
+#endif
+#if BENCH_HAVE_GRPC
+    &wire_grpc,
+#endif
+#if BENCH_HAVE_ASIO
+    &wire_asio,
+#endif
+#if BENCH_HAVE_CORD
+    &wire_cord,
+#endif
 };
 
 enum { PEERS = sizeof(peers) / sizeof(peers[0]) };

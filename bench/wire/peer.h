@@ -29,7 +29,8 @@ struct wire_peer {
 
 extern const struct wire_peer wire_copy, wire_early, wire_zcbuf, wire_zcbuf_early,
     wire_zcbuf_torrent, wire_naive, wire_linear, wire_flat, wire_evbuffer_reference,
-    wire_evbuffer_copy, wire_gbytearray, wire_gstadapter;
+    wire_evbuffer_copy, wire_gbytearray, wire_gstadapter, wire_apr, wire_grpc, wire_avfifo,
+    wire_asio, wire_cord;
 
 // For check_feed and check_receive: does the work once and looks at the result.
 static inline int
