@@ -7,6 +7,8 @@
 //     static int peek(void *queue, size_t off, uint64_t *out);        eight bytes
 //     static int find(void *queue, size_t off, uint8_t byte, size_t *at);
 //     static int copy(void *queue, size_t off, uint8_t *dst, size_t len);
+//
+// and puts CHAIN_PEER_LOOPS into its struct chain_peer. Contenders in C++ include this too.
 
 #include <string.h>
 
@@ -16,7 +18,7 @@
 static int
 run_queue(void *ctx, struct bench_run *run)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
 
     for (uint64_t i = 0; i < run->n; i++) {
         if (push(bench->queue, chain_chunk(bench->first + bench->chunks)) < 0 ||
@@ -43,19 +45,23 @@ peek_around(struct chain_bench *bench, uint64_t n, size_t chunk)
 static int
 run_front(void *ctx, struct bench_run *run)
 {
-    return peek_around(ctx, run->n, 0);
+    return peek_around((struct chain_bench *)ctx, run->n, 0);
 }
 
 static int
 run_middle(void *ctx, struct bench_run *run)
 {
-    return peek_around(ctx, run->n, ((struct chain_bench *)ctx)->chunks / 2);
+    struct chain_bench *bench = (struct chain_bench *)ctx;
+
+    return peek_around(bench, run->n, bench->chunks / 2);
 }
 
 static int
 run_end(void *ctx, struct bench_run *run)
 {
-    return peek_around(ctx, run->n, ((struct chain_bench *)ctx)->chunks - 1);
+    struct chain_bench *bench = (struct chain_bench *)ctx;
+
+    return peek_around(bench, run->n, bench->chunks - 1);
 }
 
 // Where a search starts that finds its byte at the end of the fourth chunk from there.
@@ -72,7 +78,7 @@ find_from(const struct chain_bench *bench)
 static int
 run_find(void *ctx, struct bench_run *run)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
     size_t from = find_from(bench), at;
 
     for (uint64_t i = 0; i < run->n; i++) {
@@ -95,7 +101,7 @@ copy_from(const struct chain_bench *bench)
 static int
 run_copy(void *ctx, struct bench_run *run)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
     uint8_t out[CHUNK_COPY];
 
     for (uint64_t i = 0; i < run->n; i++) {
@@ -109,7 +115,7 @@ run_copy(void *ctx, struct bench_run *run)
 static int
 fill_chain(void *ctx)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
 
     for (size_t k = 0; k < bench->chunks; k++)
         if (push(bench->queue, chain_chunk(bench->first + k)) < 0)
@@ -121,7 +127,7 @@ fill_chain(void *ctx)
 static int
 run_drain(void *ctx, struct bench_run *run)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
 
     for (uint64_t i = 0; i < run->n; i += bench->chunks) {
         for (size_t k = 0; k < bench->chunks; k++)
@@ -145,7 +151,7 @@ peek_is_right(struct chain_bench *bench, size_t chunk)
 static int
 check_chain(void *ctx)
 {
-    struct chain_bench *bench = ctx;
+    struct chain_bench *bench = (struct chain_bench *)ctx;
     struct bench_run once = {.n = bench->chunks};
     bool right = run_drain(bench, &once) == 0;
 
@@ -172,5 +178,6 @@ check_chain(void *ctx)
 }
 
 #define CHAIN_PEER_LOOPS                                                                           \
-    .create = create, .destroy = destroy, .fill = fill_chain, .check = check_chain,                \
-    .work = {run_queue, run_front, run_middle, run_end, run_find, run_copy, run_drain}
+    .create = create, .destroy = destroy, .fill = fill_chain,                                      \
+    .work = {run_queue, run_front, run_middle, run_end, run_find, run_copy, run_drain},            \
+    .check = check_chain

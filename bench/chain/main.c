@@ -15,6 +15,18 @@ static const struct chain_peer *const peers[] = {
 #if BENCH_HAVE_LIBEVENT
     &chain_evbuffer,
 #endif
+#if BENCH_HAVE_GSTREAMER_BASE
+    &chain_gstadapter,
+#endif
+#if BENCH_HAVE_APR
+    &chain_apr,
+#endif
+#if BENCH_HAVE_GRPC
+    &chain_grpc,
+#endif
+#if BENCH_HAVE_CORD
+    &chain_cord,
+#endif
 };
 
 static const size_t lengths[] = {1, 10, 100, 1000, 10000, 100000, 1000000};

@@ -41,7 +41,8 @@ struct chain_peer {
     int (*check)(void *bench);
 };
 
-extern const struct chain_peer chain_zcbuf, chain_evbuffer;
+extern const struct chain_peer chain_zcbuf, chain_evbuffer, chain_gstadapter, chain_apr, chain_grpc,
+    chain_cord;
 
 // CHUNK_SLOTS * CHUNK_STRIDE bytes.
 extern uint8_t *chain_memory;
