@@ -86,6 +86,11 @@ struct bench_team {
 int bench_threads(struct bench_run *run, unsigned threads, const struct bench_team *team,
                   void *ctx);
 
+// Starts a thread, and waits for it. glibc leaves out atomic instructions until a program's first
+// thread, and never again: without this, what malloc costs would depend on which case comes first,
+// and on whether a peer's library has threads.
+void bench_be_threaded(void);
+
 // "zcbuf static" or "zcbuf shared": how this executable is linked.
 extern const char bench_own[];
 // The same with something behind it; from memory that stays.

@@ -95,3 +95,18 @@ bench_threads(struct bench_run *run, unsigned threads, const struct bench_team *
     }
     return 0;
 }
+
+static void *
+nothing(void *arg)
+{
+    return arg;
+}
+
+void
+bench_be_threaded(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, nothing, NULL) == 0)
+        pthread_join(thread, NULL);
+}

@@ -93,11 +93,16 @@ main(int argc, char **argv)
     if (result < 0)
         return -1 - result;
     for (int i = 0; i < PEERS; i++)
-        pools[i] = peers[i]->create();
+        pools[i] = wanted ? peers[i]->create() : NULL;
     for (int kind = 0; kind < KINDS; kind++)
         compare(pools, (enum kind)kind);
     for (int i = 0; i < PEERS; i++)
         if (pools[i] != NULL)
             peers[i]->destroy(pools[i]);
+    bool wanted = false;
+
     return bench_finish();
 }
+    for (int kind = 0; kind < KINDS; kind++)
+        wanted = wanted || bench_wanted("W3", kinds[kind].title);
+    bench_be_threaded();

@@ -129,6 +129,7 @@ main(int argc, char **argv)
         struct bench_case what = {.workload = "W2",
                                   .variable = "bytes",
                                   .value = (double)sizes[i],
+    bench_be_threaded();
                                   .unit = "ns/pair",
                                   .reference = LIMIT};
 
