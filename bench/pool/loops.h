@@ -17,7 +17,11 @@
 
 enum { BATCH = 32 };
 
-// What a thread of this contender has to do before it ends; thread 0 goes on.
+// What a thread of this contender has to do when it begins and before it ends, outside of what is
+// timed; thread 0 was there before and goes on.
+#ifndef POOL_THREAD_BEGINS
+#define POOL_THREAD_BEGINS(number) ((void)(number))
+#endif
 #ifndef POOL_THREAD_ENDS
 #define POOL_THREAD_ENDS(number) ((void)(number))
 #endif
@@ -75,6 +79,13 @@ struct pool_ring {
 };
 
 static void
+ring_before(void *ctx, unsigned number)
+{
+    (void)ctx;
+    POOL_THREAD_BEGINS(number);
+}
+
+static void
 ring_body(void *ctx, unsigned number, uint64_t n)
 {
     struct pool_ring *shared = ctx;
@@ -90,7 +101,15 @@ ring_body(void *ctx, unsigned number, uint64_t n)
     }
 }
 
-static const struct bench_team ring_team = {.body = ring_body};
+static void
+ring_after(void *ctx, unsigned number)
+{
+    (void)ctx;
+    POOL_THREAD_ENDS(number);
+}
+
+static const struct bench_team ring_team = {
+    .before = ring_before, .body = ring_body, .after = ring_after};
 
 static int
 run_ring(void *ctx, struct bench_run *run)
@@ -109,7 +128,7 @@ static _Thread_local void *live_items[POOL_LIVE];
 static void
 live_before(void *ctx, unsigned number)
 {
-    (void)number;
+    POOL_THREAD_BEGINS(number);
     for (int k = 0; k < POOL_LIVE; k++)
         live_items[k] = get(((struct pool_bench *)ctx)->pool);
 }

@@ -21,6 +21,9 @@ static const struct pool_peer *const peers[] = {
 #if BENCH_HAVE_GSTREAMER
     &pool_gstreamer,
 #endif
+#if BENCH_HAVE_DPDK
+    &pool_dpdk,
+#endif
 };
 
 enum { PEERS = sizeof(peers) / sizeof(peers[0]) };
@@ -85,7 +88,7 @@ row_of(int i, enum kind kind)
 static void
 compare(const struct bench_case *what, enum kind kind, size_t size, unsigned threads)
 {
-    struct bench_row rows[PEERS + 1];
+    struct bench_row rows[2 * PEERS];
     size_t n = 0;
 
     if (!bench_wanted(what->workload, what->title))
@@ -93,10 +96,11 @@ compare(const struct bench_case *what, enum kind kind, size_t size, unsigned thr
     open_pools(size, threads);
     for (int i = 0; i < PEERS; i++) {
         rows[n++] = row_of(i, kind);
-        if (kind == BATCH && peers[i]->bulk != NULL) {
+        if (kind == BATCH && peers[i]->bulk != NULL && benches[i].pool != NULL) {
             rows[n] = row_of(i, kind);
             rows[n].work = peers[i]->bulk;
-            rows[n++].name = bench_own_row("bulk calls");
+            rows[n++].name =
+                peers[i]->bulk_name != NULL ? peers[i]->bulk_name : bench_own_row("bulk calls");
         }
     }
     bench_compare(what, rows, n);
@@ -125,11 +129,11 @@ main(int argc, char **argv)
     result = bench_start(argc, argv, "pool", "W2: pools: what does a buffer cost, in and out?");
     if (result < 0)
         return -1 - result;
+    bench_be_threaded();
     for (int i = 0; i < 3; i++) {
         struct bench_case what = {.workload = "W2",
                                   .variable = "bytes",
                                   .value = (double)sizes[i],
-    bench_be_threaded();
                                   .unit = "ns/pair",
                                   .reference = LIMIT};
 

@@ -27,6 +27,7 @@ struct pool_peer {
     int (*batch)(void *bench, struct bench_run *run); // n / 32 times 32 and 32
     int (*bulk)(void *bench,
                 struct bench_run *run); // the same with the peer's calls for many; or NULL
+    const char *bulk_name;              // of the row; NULL: ours
     int (*ring)(void *bench, struct bench_run *run); // NULL: not made for two threads
     int (*live)(void *bench, struct bench_run *run);
     int (*bursts)(void *bench, struct bench_run *run); // n / POOL_BURST times, every byte written
@@ -34,7 +35,8 @@ struct pool_peer {
 };
 
 extern const struct pool_peer pool_zcbuf, pool_local, pool_queue, pool_malloc, pool_mutex,
-    pool_treiber, pool_jemalloc, pool_mimalloc, pool_tcmalloc, pool_ffmpeg, pool_gstreamer;
+    pool_treiber, pool_jemalloc, pool_mimalloc, pool_tcmalloc, pool_ffmpeg, pool_gstreamer,
+    pool_dpdk;
 
 // Memory sources compared: sources.c.
 void pool_compare_sources(void);
