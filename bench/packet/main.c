@@ -7,7 +7,7 @@
 #define LIMIT "one atomic pair per handle (limit)"
 
 static const struct packet_peer *const peers[] = {
-    &packet_zcbuf,     &packet_atomic, &packet_counted,
+    &packet_zcbuf,      &packet_atomic,     &packet_counted,
 #if BENCH_HAVE_GLIB
     &packet_gbytes,
 #endif
@@ -16,6 +16,15 @@ static const struct packet_peer *const peers[] = {
 #endif
 #if BENCH_HAVE_GSTREAMER
     &packet_gstreamer,
+#endif
+#if BENCH_HAVE_GRPC
+    &packet_grpc,
+#endif
+#if BENCH_HAVE_DPDK
+    &packet_mbuf_count, &packet_mbuf_clone,
+#endif
+#if BENCH_HAVE_APR
+    &packet_apr,
 #endif
 };
 
@@ -90,8 +99,13 @@ main(int argc, char **argv)
     void *pools[PEERS];
     int result = bench_start(argc, argv, "packet", "W3: shared packets of 1500 bytes");
 
+    bool wanted = false;
+
     if (result < 0)
         return -1 - result;
+    for (int kind = 0; kind < KINDS; kind++)
+        wanted = wanted || bench_wanted("W3", kinds[kind].title);
+    bench_be_threaded();
     for (int i = 0; i < PEERS; i++)
         pools[i] = wanted ? peers[i]->create() : NULL;
     for (int kind = 0; kind < KINDS; kind++)
@@ -99,10 +113,5 @@ main(int argc, char **argv)
     for (int i = 0; i < PEERS; i++)
         if (pools[i] != NULL)
             peers[i]->destroy(pools[i]);
-    bool wanted = false;
-
     return bench_finish();
 }
-    for (int kind = 0; kind < KINDS; kind++)
-        wanted = wanted || bench_wanted("W3", kinds[kind].title);
-    bench_be_threaded();

@@ -12,7 +12,7 @@
 
 struct packet_peer {
     const char *name;
-    void *(*create)(void);
+    void *(*create)(void); // NULL: cannot; bench_skip has been called
     void (*destroy)(void *pool);
     int (*check)(void *pool);
     int (*one)(void *pool, struct bench_run *run);  // create, 1 reference, drop both
@@ -22,11 +22,12 @@ struct packet_peer {
                   struct bench_run *run); // the same with one call for all references; or NULL
     int (*slices)(void *pool, struct bench_run *run); // create, 16 slices, drop all
     int (*slice)(void *pool, struct bench_run *run);  // slice of a packet that stays, and its drop
-    int (*both)(void *pool, struct bench_run *run);   // two threads reference and drop one packet
-    int (*cross)(void *pool, struct bench_run *run);  // create in A, drop in B
+    int (*both)(void *pool,
+                struct bench_run *run); // two threads reference and drop one packet; or NULL
+    int (*cross)(void *pool, struct bench_run *run); // create in A, drop in B; or NULL
 };
 
 extern const struct packet_peer packet_zcbuf, packet_atomic, packet_counted, packet_gbytes,
-    packet_ffmpeg, packet_gstreamer;
+    packet_ffmpeg, packet_gstreamer, packet_grpc, packet_mbuf_count, packet_mbuf_clone, packet_apr;
 
 #endif
