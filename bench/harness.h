@@ -47,6 +47,7 @@ struct bench_case {
     const char *unit;      // of what is printed: "ns/pair"
     double scale;          // nanoseconds in what is printed: 1000 for microseconds. 0: 1
     double units;          // one n is that many of what is counted. 0: 1
+    double bytes;          // of one of these: throughput is told as well. 0: it is not
     const char *reference; // a row's name
     double batch_ms;       // 0: 2
     uint64_t multiple;     // n is a multiple of that. 0: 1

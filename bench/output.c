@@ -70,7 +70,7 @@ number(char *out, size_t room, double value)
 }
 
 static void
-print_times(const struct bench_result *row)
+print_times(const struct bench_case *what, const struct bench_result *row)
 {
     char median[32], low[32], high[32], spread[80];
 
@@ -81,6 +81,9 @@ print_times(const struct bench_result *row)
     printf("  %-36s %10s  +-%4.1f %%  %-18s %7.2f x  +-%4.1f %%", row->name, median,
            row->time.median > 0 ? 100 * row->time.mad / row->time.median : 0, spread,
            row->ratio.median, row->ratio.median > 0 ? 100 * row->ratio.mad / row->ratio.median : 0);
+    if (what->bytes != 0)
+        printf("  %.3g GB/s",
+               what->bytes / (row->time.median * (what->scale != 0 ? what->scale : 1)));
     if (row->faults >= 0.005)
         printf("  %.2f faults", row->faults);
     if (row->kept)
@@ -139,19 +142,19 @@ bench_output_case(const struct bench_case *what, const struct bench_conditions *
         else if (rows[i].counted)
             print_counts(&rows[i]);
         else
-            print_times(&rows[i]);
+            print_times(what, &rows[i]);
     }
     fflush(stdout);
     if (json == NULL)
         return;
     fprintf(json,
             "%s\n {\"workload\": \"%s\", \"title\": \"%s\", \"variable\": \"%s\", \"value\": %g, "
-            "\"unit\": \"%s\", "
+            "\"unit\": \"%s\", \"bytes\": %g, \"scale\": %g, "
             "\"reference\": \"%s\", \"seconds\": %.3f, \"others\": %.3f, \"resident_kb\": %llu, "
             "\"rows\": [",
             first_case ? "" : ",", what->workload, what->title, what->variable, what->value,
-            what->unit, what->reference, conditions->seconds, conditions->others,
-            (unsigned long long)conditions->resident_kb);
+            what->unit, what->bytes, what->scale != 0 ? what->scale : 1, what->reference,
+            conditions->seconds, conditions->others, (unsigned long long)conditions->resident_kb);
     first_case = false;
     for (size_t i = 0; i < count; i++)
         write_row(&rows[i], i == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The C library's malloc.
+// The C library's malloc; or the one that was linked instead.
 
 #include <stdlib.h>
 
@@ -42,4 +42,10 @@ memory(void *item)
 
 #include "pool/loops.h"
 
-const struct pool_peer pool_malloc = {.name = "malloc (libc)", POOL_PEER_LOOPS};
+#if ZCB_HAVE_JEMALLOC
+#define NAME "malloc (jemalloc is linked)"
+#else
+#define NAME "malloc (libc)"
+#endif
+
+const struct pool_peer pool_malloc = {.name = NAME, POOL_PEER_LOOPS};
