@@ -383,7 +383,7 @@ bench_compare(const struct bench_case *what, const struct bench_row *rows, size_
     if (!bench_wanted(what->workload, what->title))
         return;
     if (list_only) {
-        printf("%s %s, %s %g\n", what->workload, what->title, what->variable, what->value);
+        printf("%s %s, %s %.10g\n", what->workload, what->title, what->variable, what->value);
         return;
     }
     memset(results, 0, sizeof(results));

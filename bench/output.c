@@ -42,7 +42,8 @@ bench_output_progress(const struct bench_case *what, size_t round, double worst)
 {
     if (!on_terminal)
         return;
-    fprintf(stderr, "\r\033[K%s %s, %s %g: round %zu, the least certain median is known to %.1f %%",
+    fprintf(stderr,
+            "\r\033[K%s %s, %s %.10g: round %zu, the least certain median is known to %.1f %%",
             what->workload, what->title, what->variable, what->value, round, 100 * worst);
     progress_shown = true;
 }
@@ -105,7 +106,7 @@ write_row(const struct bench_result *row, bool first)
 {
     fprintf(json, "%s\n  {\"name\": \"%s\"", first ? "" : ",", row->name);
     if (row->value != 0)
-        fprintf(json, ", \"value\": %g", row->value);
+        fprintf(json, ", \"value\": %.10g", row->value);
     if (row->problem != NULL)
         fprintf(json, ", \"problem\": \"%s\"", row->problem);
     else if (row->counted)
@@ -128,7 +129,7 @@ bench_output_case(const struct bench_case *what, const struct bench_conditions *
                   const struct bench_result *rows, size_t count)
 {
     end_progress();
-    printf("%s %s, %s %g: %s", what->workload, what->title, what->variable, what->value,
+    printf("%s %s, %s %.10g: %s", what->workload, what->title, what->variable, what->value,
            what->unit);
     if (counts())
         printf(", counted\n");
@@ -147,14 +148,15 @@ bench_output_case(const struct bench_case *what, const struct bench_conditions *
     fflush(stdout);
     if (json == NULL)
         return;
-    fprintf(json,
-            "%s\n {\"workload\": \"%s\", \"title\": \"%s\", \"variable\": \"%s\", \"value\": %g, "
-            "\"unit\": \"%s\", \"bytes\": %g, \"scale\": %g, "
-            "\"reference\": \"%s\", \"seconds\": %.3f, \"others\": %.3f, \"resident_kb\": %llu, "
-            "\"rows\": [",
-            first_case ? "" : ",", what->workload, what->title, what->variable, what->value,
-            what->unit, what->bytes, what->scale != 0 ? what->scale : 1, what->reference,
-            conditions->seconds, conditions->others, (unsigned long long)conditions->resident_kb);
+    fprintf(
+        json,
+        "%s\n {\"workload\": \"%s\", \"title\": \"%s\", \"variable\": \"%s\", \"value\": %.10g, "
+        "\"unit\": \"%s\", \"bytes\": %.10g, \"scale\": %g, "
+        "\"reference\": \"%s\", \"seconds\": %.3f, \"others\": %.3f, \"resident_kb\": %llu, "
+        "\"rows\": [",
+        first_case ? "" : ",", what->workload, what->title, what->variable, what->value, what->unit,
+        what->bytes, what->scale != 0 ? what->scale : 1, what->reference, conditions->seconds,
+        conditions->others, (unsigned long long)conditions->resident_kb);
     first_case = false;
     for (size_t i = 0; i < count; i++)
         write_row(&rows[i], i == 0);
