@@ -172,6 +172,7 @@ main(int argc, char **argv)
                               .cold = true};
 
     compare(&what, BURST, 65536, 1);
+    pool_compare_sizes();
     pool_compare_sources();
     return bench_finish();
 }

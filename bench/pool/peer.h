@@ -38,7 +38,8 @@ extern const struct pool_peer pool_zcbuf, pool_local, pool_queue, pool_malloc, p
     pool_treiber, pool_jemalloc, pool_mimalloc, pool_tcmalloc, pool_ffmpeg, pool_gstreamer,
     pool_dpdk;
 
-// Memory sources compared: sources.c.
+// Memory sources compared: sources.c. Small pools and large ones: sizes.c.
 void pool_compare_sources(void);
+void pool_compare_sizes(void);
 
 #endif
