@@ -496,6 +496,52 @@ a_fork_while_another_thread_is_in_the_callback_leaves_a_pool_that_works(void **s
     pthread_barrier_destroy(&telling.leave);
 }
 
+// ---- in the callback -------------------------------------------------------------------------
+
+static pid_t forked;
+
+static void
+fork_once(void *ctx, struct zcb_pool *pool, bool high)
+{
+    (void)ctx;
+    (void)pool;
+    if (high && forked == -1) {
+        forked = fork();
+        if (forked == 0)
+            alarm(CHILD_SECONDS);
+    }
+}
+
+static void
+the_callback_itself_may_fork_and_return_on_both_sides(void **state)
+{
+    struct zcb_failing_source failing;
+    const struct zcb_pool_config config = {
+        .low_bytes = MIB,
+        .high_bytes = 2 * MIB,
+        .on_pressure = fork_once,
+        .source = &failing.source,
+    };
+    struct zcb_pool *pool;
+    struct zcb_buf *buf;
+    int status = -1;
+
+    (void)state;
+    zcb_failing_source_init(&failing);
+    pool = must_create(&config);
+    forked = -1;
+    buf = must_acquire(pool, 4096); // a slab of 2 MiB: two processes come back
+    CHECK(forked != -1);
+    use(pool, 100);
+    zcb_buf_release(&buf);
+    must_end(&pool);
+    CHECK(failing.closed == 1 && failing.live == 0);
+    if (forked == 0)
+        _exit(0);
+    CHECK(waitpid(forked, &status, 0) == forked);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int
 main(void)
 {
@@ -509,6 +555,7 @@ main(void)
         cmocka_unit_test(a_child_may_have_threads_of_its_own),
         cmocka_unit_test(a_fork_while_another_thread_is_in_the_callback_leaves_a_pool_that_works),
         cmocka_unit_test(a_closed_pool_that_only_others_held_is_gone_in_the_child),
+        cmocka_unit_test(the_callback_itself_may_fork_and_return_on_both_sides),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
