@@ -616,6 +616,34 @@ a_mapping_takes_no_standard_descriptor(void **state)
     assert_child_succeeded(child);
 }
 
+static void
+map_without_descriptors(void *unused)
+{
+    int fd = make_file(PAGE), next = dup(fd);
+    struct rlimit none_left = {(rlim_t)next, (rlim_t)next};
+    struct zcb_packet packet = {0};
+
+    (void)unused;
+    CHECK(next > fd);
+    close(next);
+    CHECK(setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+    CHECK(zcb_map_file(fd, 0, 0, 0, &packet) == -EMFILE);
+    CHECK(packet.owner == NULL && packet.data == NULL);
+    CHECK(zcb_map_file(fd, 0, 0, ZCB_MAP_STABLE, &packet) == 0); // which keeps none
+    CHECK(packet.len == PAGE);
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
+static void
+without_a_descriptor_left_only_a_private_copy_can_be_had(void **state)
+{
+    struct child child = child_run(map_without_descriptors, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
 // ---- whose fault it is --------------------------------------------------------------------------
 //
 // Run as `test_map_file NAME` in a fresh process: the library's handler is installed by the first
@@ -796,6 +824,7 @@ main(int argc, char **argv)
         cmocka_unit_test(more_than_4096_at_a_time_are_refused),
         cmocka_unit_test(a_truncated_file_costs_few_of_the_process_mappings),
         cmocka_unit_test(a_mapping_takes_no_standard_descriptor),
+        cmocka_unit_test(without_a_descriptor_left_only_a_private_copy_can_be_had),
         cmocka_unit_test(a_foreign_fault_goes_to_the_handler_that_was_there_before),
         cmocka_unit_test(a_foreign_fault_without_a_handler_ends_the_process_as_ever),
         cmocka_unit_test(a_signal_that_was_sent_goes_where_it_went_before),
