@@ -102,9 +102,30 @@ child_collect(pid_t pid, int fd, struct child *child)
         continue;
 }
 
-// Runs body(arg) in a forked child, which then ends with status 0.
+struct child_work {
+    void (*body)(void *arg); // NULL: this program again
+    void *arg;
+    const char *argument, *variable, *value;
+};
+
+static inline void
+child_work(const struct child_work *work)
+{
+    char *arguments[] = {(char *)(uintptr_t) "child", (char *)(uintptr_t)work->argument, NULL};
+
+    if (work->body != NULL) {
+        work->body(work->arg);
+        fflush(NULL);
+        _exit(0);
+    }
+    if (work->variable != NULL)
+        setenv(work->variable, work->value, 1);
+    execv("/proc/self/exe", arguments);
+    _exit(98);
+}
+
 static inline struct child
-child_run(void (*body)(void *arg), void *arg)
+child_start(struct child_work work)
 {
     struct child child = {.status = -1};
     int fds[2];
@@ -117,9 +138,7 @@ child_run(void (*body)(void *arg), void *arg)
     if (pid == 0) {
         close(fds[0]);
         child_prepare(fds[1]);
-        body(arg);
-        fflush(NULL);
-        _exit(0);
+        child_work(&work);
     }
     close(fds[1]);
     if (pid > 0)
@@ -129,34 +148,19 @@ child_run(void (*body)(void *arg), void *arg)
     return child;
 }
 
+// Runs body(arg) in a forked child, which then ends with status 0.
+static inline struct child
+child_run(void (*body)(void *arg), void *arg)
+{
+    return child_start((struct child_work){.body = body, .arg = arg});
+}
+
 // Runs this program with one argument and one environment variable more (NULL: none).
 static inline struct child
 child_run_self(const char *argument, const char *variable, const char *value)
 {
-    struct child child = {.status = -1};
-    int fds[2];
-    pid_t pid;
-
-    fflush(NULL);
-    if (pipe(fds) != 0)
-        return child;
-    pid = fork();
-    if (pid == 0) {
-        char *arguments[] = {(char *)(uintptr_t) "child", (char *)(uintptr_t)argument, NULL};
-
-        close(fds[0]);
-        child_prepare(fds[1]);
-        if (variable != NULL)
-            setenv(variable, value, 1);
-        execv("/proc/self/exe", arguments);
-        _exit(98);
-    }
-    close(fds[1]);
-    if (pid > 0)
-        child_collect(pid, fds[0], &child);
-    else
-        close(fds[0]);
-    return child;
+    return child_start(
+        (struct child_work){.argument = argument, .variable = variable, .value = value});
 }
 
 static inline bool

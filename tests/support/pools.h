@@ -52,6 +52,16 @@ must_packet(struct zcb_pool *pool, size_t len)
     return packet;
 }
 
+// For qsort() of an array of bufs.
+static inline int
+bufs_by_address(const void *a, const void *b)
+{
+    uintptr_t one = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)a);
+    uintptr_t two = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)b);
+
+    return one < two ? -1 : one > two;
+}
+
 static inline struct zcb_pool_stats
 must_stats(struct zcb_pool *pool)
 {

@@ -536,15 +536,6 @@ buffers_of_whole_pages_are_aligned_to_pages(void **state)
     }
 }
 
-static int
-by_address(const void *a, const void *b)
-{
-    uintptr_t one = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)a);
-    uintptr_t two = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)b);
-
-    return one < two ? -1 : one > two;
-}
-
 static void
 buffers_never_overlap(void **state)
 {
@@ -565,7 +556,7 @@ buffers_never_overlap(void **state)
         assert_int_equal(data[0], i % 251);
         assert_memory_equal(data, data + 1, zcb_buf_capacity(bufs[i]) - 1);
     }
-    qsort(bufs, COUNT, sizeof(bufs[0]), by_address);
+    qsort(bufs, COUNT, sizeof(bufs[0]), bufs_by_address);
     for (size_t i = 0; i + 1 < COUNT; i++)
         assert_true(zcb_buf_data(bufs[i]) + zcb_buf_capacity(bufs[i]) <= zcb_buf_data(bufs[i + 1]));
     zcb_buf_release_n(bufs, COUNT);

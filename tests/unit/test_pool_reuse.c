@@ -391,15 +391,6 @@ sharing_moves_nothing_and_the_last_packet_returns_the_buffer_once(void **state)
     must_end(&pool);
 }
 
-static int
-by_address(const void *a, const void *b)
-{
-    uintptr_t one = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)a);
-    uintptr_t two = (uintptr_t)zcb_buf_data(*(struct zcb_buf *const *)b);
-
-    return one < two ? -1 : one > two;
-}
-
 // ---- many at once -------------------------------------------------------------------------------
 
 static void
@@ -422,7 +413,7 @@ many_at_once_are_all_different_and_all_come_back(void **state)
         }
         if (n < 1000)
             assert_null(bufs[n]);
-        qsort(bufs, n, sizeof(bufs[0]), by_address);
+        qsort(bufs, n, sizeof(bufs[0]), bufs_by_address);
         for (size_t i = 0; i + 1 < n; i++)
             assert_true(zcb_buf_data(bufs[i]) + 16384 <= zcb_buf_data(bufs[i + 1]));
         assert_int_equal(must_be_at_rest(pool).total.live, n);
