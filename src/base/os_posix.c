@@ -89,7 +89,7 @@ wait_until(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms)
 bool
 zcb_os_wait(struct zcb_cond *cond, struct zcb_mutex *mutex, uint64_t deadline_ms)
 {
-    // A thread that were cancelled here would never drop the mutex.
+    // A thread that is cancelled in there would never drop the mutex.
     int before = zcb_os_cancel_off();
     bool in_time = wait_until(cond, mutex, deadline_ms);
 
