@@ -25,6 +25,7 @@ static double time_limit = 3;
 static const char *only;
 static bool list_only;
 static bool failed;
+static clockid_t work_clock = CLOCK_MONOTONIC;
 
 // The batches of one row.
 struct series {
@@ -38,25 +39,31 @@ struct series {
 
 static struct series series[ROWS_MAX];
 
-uint64_t
-bench_now_ns(void)
+static uint64_t
+now_of(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+bench_now_ns(void)
+{
+    return now_of(CLOCK_MONOTONIC);
 }
 
 void
 bench_begin(struct bench_run *run)
 {
-    run->begin_ns = bench_now_ns();
+    run->begin_ns = now_of(work_clock);
 }
 
 void
 bench_end(struct bench_run *run)
 {
-    run->end_ns = bench_now_ns();
+    run->end_ns = now_of(work_clock);
 }
 
 void *
@@ -121,10 +128,10 @@ static int
 run_once(const struct bench_row *row, uint64_t n, uint64_t *ns, unsigned *threads)
 {
     struct bench_run run = {.n = n, .threads = 1};
-    uint64_t begin = bench_now_ns(), end;
+    uint64_t begin = now_of(work_clock), end;
     int result = row->work(row->ctx, &run);
 
-    end = bench_now_ns();
+    end = now_of(work_clock);
     if (run.begin_ns == 0)
         run.begin_ns = begin;
     if (run.end_ns == 0)
@@ -192,8 +199,8 @@ one_batch(const struct bench_case *what, struct series *s, size_t round)
     result = run_once(s->row, s->n, &ns, &threads);
     bench_events_now(&after);
     s->time[round] = (double)ns / (double)s->n / or_one(what->units) / or_one(what->scale);
-    s->disturbed[round] =
-        after.preempted != before.preempted || !ran_together(&before, &after, threads, ns);
+    s->disturbed[round] = !what->processor_time && (after.preempted != before.preempted ||
+                                                    !ran_together(&before, &after, threads, ns));
     s->faults += after.faults - before.faults;
     s->done += s->n;
     return result;
@@ -387,6 +394,7 @@ bench_compare(const struct bench_case *what, const struct bench_row *rows, size_
         return;
     }
     memset(results, 0, sizeof(results));
+    work_clock = what->processor_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     bench_load_now(&before);
     for (size_t i = 0; i < count && used < ROWS_MAX; i++) {
         if (rows[i].work == NULL)
@@ -394,6 +402,7 @@ bench_compare(const struct bench_case *what, const struct bench_row *rows, size_
         series[used] = (struct series){.row = &rows[i]};
         results[used].name = rows[i].name;
         results[used].value = rows[i].value;
+        results[used].no_faults = rows[i].no_faults;
         check_row(&series[used++]);
     }
     if (bench_count != NULL)

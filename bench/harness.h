@@ -37,6 +37,7 @@ struct bench_row {
     // Where rows of one case differ in a parameter: what plots put on the x axis. 0: they do not.
     double value;
     uint64_t multiple; // n is a multiple of that. 0: the case's
+    bool no_faults;    // aims at no page fault once it is warm; whether it does is printed
 };
 
 struct bench_case {
@@ -52,6 +53,9 @@ struct bench_case {
     double batch_ms;       // 0: 2
     uint64_t multiple;     // n is a multiple of that. 0: 1
     bool cold;             // no warm-up inside a batch
+    // Work of one thread that takes longer than a time slice: its processor time is taken, and no
+    // batch is left out for having been preempted.
+    bool processor_time;
 };
 
 // Reads the command line. Negative: the program ends with exit code -1 - result.

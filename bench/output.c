@@ -85,7 +85,10 @@ print_times(const struct bench_case *what, const struct bench_result *row)
     if (what->bytes != 0)
         printf("  %.3g GB/s",
                what->bytes / (row->time.median * (what->scale != 0 ? what->scale : 1)));
-    if (row->faults >= 0.005)
+    if (row->no_faults)
+        printf("  %.2f faults (target 0: %s)", row->faults,
+               row->faults < 0.005 ? "reached" : "MISSED");
+    else if (row->faults >= 0.005)
         printf("  %.2f faults", row->faults);
     if (row->kept)
         printf("  DISTURBED: %zu of %zu, and counted", row->disturbed, row->rounds);

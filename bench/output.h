@@ -16,7 +16,8 @@ struct bench_result {
     size_t disturbed; // batches that were disturbed
     bool kept;        // and counted nevertheless, as too few were not
     struct bench_summary time, ratio;
-    double faults; // per unit
+    double faults;  // per unit
+    bool no_faults; // there should be none
     double allocs, copies, copied_bytes;
     bool counted;
 };
