@@ -16,7 +16,7 @@
 
 #define DIRECT_BLOCKS 32u // blocks of one read, with --direct
 #define MAX_UNCHOKES 4    // that count as progress, without a block in between
-#define READ_ROUNDS 8     // reads from one peer before the next one's turn
+#define READ_TURN 1048576 // bytes from one peer before the next one's turn
 
 void
 download_add_stats(struct download *d, struct peer *p)
@@ -246,7 +246,9 @@ download_readable(struct download *d, struct peer *p)
 {
     struct iovec iov[2 * DIRECT_BLOCKS + 2];
 
-    for (int round = 0; round < READ_ROUNDS; round++) {
+    // Without --direct these are a few reads; with it, where a peer answers out of order, one for
+    // each block.
+    for (size_t turn = 0; turn < READ_TURN;) {
         int n = zcb_torrent_wire_recv_plan(p->wire, iov, 2 * DIRECT_BLOCKS + 2), r;
         uint64_t before = p->payload_bytes;
         size_t room = 0;
@@ -261,6 +263,7 @@ download_readable(struct download *d, struct peer *p)
             room += iov[i].iov_len;
         got = readv(p->fd, iov, n);
         d->reads++;
+        turn += got < 0 ? 0 : (size_t)got;
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
             if (zcb_torrent_wire_handshake(p->wire) == NULL)
                 lose(d, p, EXIT_GONE,
