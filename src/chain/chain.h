@@ -13,8 +13,8 @@
 //     front == back - len; the first chunk's byte there is at cur, and end == e.stop
 //
 // So neither dropping bytes at the front nor putting them back, nor growing the last chunk, writes
-// to any other entry, and any offset is found by binary search. The first chunk is never empty: one
-// that is drained is popped at once.
+// to any other entry, and any offset can be searched for (search.h). The first chunk is never empty:
+// one that is drained is popped at once.
 //
 // References. Each entry has one to its block, with two exceptions that save atomic operations,
 // both for the last entry only:

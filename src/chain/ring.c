@@ -3,6 +3,7 @@
 // The ring of chunks, and the chain's own life: init, finish, trim.
 
 #include "chain/chain.h"
+#include "chain/search.h"
 #include "pool/pool.h"
 
 #include <stdlib.h>
@@ -153,27 +154,19 @@ zcb_chain_trim(struct zcb_chain *chain)
     shrink(s);
 }
 
+static size_t
+end_of(const void *chunks, uint32_t number)
+{
+    return zcb_entry_end(chunks, number);
+}
+
 uint32_t
 zcb_chain_locate(const struct zcb_chain_state *s, size_t off, size_t *start)
 {
-    uint32_t low = 0, high = 0, step = 1;
+    uint32_t number = zcb_search(end_of, s, s->count, off);
 
-    // Most offsets are near the front: double the distance until it is far enough, then halve it.
-    while (high < s->count - 1 && zcb_entry_end(s, high) <= off) {
-        low = high + 1;
-        high = s->count - 1 - high > step ? high + step : s->count - 1;
-        step *= 2;
-    }
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (zcb_entry_end(s, middle) <= off)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *start = low != 0 ? zcb_entry_end(s, low - 1) : 0;
-    return low;
+    *start = number != 0 ? zcb_entry_end(s, number - 1) : 0;
+    return number;
 }
 
 void
