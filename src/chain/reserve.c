@@ -235,20 +235,32 @@ zcb_chain_make_room(struct zcb_chain_state *s, size_t min, size_t target, int n)
     return plan.blocks;
 }
 
-// The two cases that a receiver meets nearly always: the tail block will do, or it and the first
-// spare, and neither the limit on chunks nor the ring's end is near. Returns how many blocks, or 0.
+// What a receiver meets nearly always: the tail block will do, or it and the first spare, and
+// neither the limit on chunks nor the ring's end is near. Returns how many iovecs, or 0.
 static int
-reserve_at_hand(const struct zcb_chain_state *s, size_t min, size_t target, int n)
+reserve_at_hand(struct zcb_chain_state *s, size_t min, size_t target, struct iovec *iov, int n)
 {
-    size_t room = (size_t)(s->room_end - s->room);
+    uint8_t *from = can_rewind(s) ? s->room_start : s->room;
+    size_t room = (size_t)(s->room_end - from), more = 0;
 
-    if (s->tail == NULL || s->count + 2 > s->mask || s->max_chunks - s->count < 2 || can_rewind(s))
+    if (s->tail == NULL || s->count + 2 > s->mask || s->max_chunks - s->count < 2)
         return 0;
-    if (room >= target || (n == 1 && room >= min))
-        return 1;
-    if (n > 1 && s->spares != 0 && room_of(s->spare[0]) >= target - room)
-        return 2;
-    return 0;
+    if (room >= target) {
+        room = target;
+    } else if (n > 1) {
+        more = target - room;
+        if (s->spares == 0 || room_of(s->spare[0]) < more)
+            return 0;
+        iov[1].iov_base = s->spare[0]->data;
+        iov[1].iov_len = more;
+    } else if (room < min) {
+        return 0;
+    }
+    iov[0].iov_base = from;
+    iov[0].iov_len = room;
+    s->room = from;
+    s->reserved = room + more;
+    return more != 0 ? 2 : 1;
 }
 
 int
@@ -256,7 +268,7 @@ zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov, int n)
 {
     struct zcb_chain_state *s = zcb_chain_state(chain);
     size_t budget, target, left;
-    int blocks, used = 0;
+    int blocks, used;
 
     if (chain == NULL || iov == NULL || n < 1 || s->pool == NULL)
         return -EINVAL;
@@ -271,22 +283,21 @@ zcb_chain_reserve(struct zcb_chain *chain, size_t min, struct iovec *iov, int n)
     if (target > budget)
         target = budget;
 
-    blocks = reserve_at_hand(s, min, target, n);
-    if (blocks == 0) {
-        blocks = zcb_chain_make_room(s, min, target, n);
-        if (blocks < 0)
-            return blocks;
-    }
+    used = reserve_at_hand(s, min, target, iov, n);
+    if (ZCB_LIKELY(used != 0))
+        return used;
+    blocks = zcb_chain_make_room(s, min, target, n);
+    if (blocks < 0)
+        return blocks;
     left = target;
-    for (int i = 0; i < blocks && left != 0; i++) {
-        const struct zcb_block *block = i == 0 ? s->tail : s->spare[i - 1];
-        uint8_t *from = i == 0 ? s->room : block->data;
+    for (used = 0; used < blocks && left != 0; used++) {
+        const struct zcb_block *block = used == 0 ? s->tail : s->spare[used - 1];
+        uint8_t *from = used == 0 ? s->room : block->data;
         size_t room = (size_t)(block->base + block->size - from);
 
-        iov[i].iov_base = from;
-        iov[i].iov_len = room < left ? room : left;
-        left -= iov[i].iov_len;
-        used++;
+        iov[used].iov_base = from;
+        iov[used].iov_len = room < left ? room : left;
+        left -= iov[used].iov_len;
     }
     s->reserved = target - left;
     return used;
@@ -302,6 +313,11 @@ zcb_chain_commit(struct zcb_chain *chain, size_t len)
     if (len > s->reserved)
         return -ERANGE;
     s->reserved = 0;
-    zcb_chain_fill(s, NULL, len);
+    if (len < (size_t)(s->room_end - s->room) && zcb_chain_continues(s, s->room, s->tail)) {
+        zcb_chain_extend(s, len);
+        s->room += len;
+    } else {
+        zcb_chain_fill(s, NULL, len);
+    }
     return 0;
 }
