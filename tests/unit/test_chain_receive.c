@@ -508,6 +508,30 @@ reserve_keeps_to_the_limits_on_chunks_and_on_memory(void **state)
     assert_int_equal(buffers_out(), 0);
 }
 
+// A spare that is there is not lent where its bytes would be a chunk too many.
+static void
+a_spare_is_lent_only_if_it_may_become_a_chunk(void **state)
+{
+    struct zcb_chain_config config = {.chunk_size = 1024, .max_chunks = 2};
+    struct zcb_packet taken;
+    struct zcb_chain chain;
+    struct iovec iov[2];
+
+    (void)state;
+    assert_int_equal(zcb_chain_init(&chain, pool, &config), 0);
+    assert_int_equal(zcb_chain_reserve(&chain, 2000, iov, 2), 2);
+    assert_int_equal(zcb_chain_commit(&chain, 10), 0);
+    assert_int_equal(zcb_chain_take(&chain, 10, &taken), 0); // the tail block is seen, and no chunk
+    push_lone(&chain, "x", 1);
+    assert_int_equal(zcb_chain_reserve(&chain, 1, iov, 2), 1);
+    assert_int_equal(iov[0].iov_len, 1014);
+    assert_int_equal(zcb_chain_commit(&chain, 1014), 0);
+    assert_chain_sound(&chain);
+    zcb_packet_unref(&taken);
+    zcb_chain_finish(&chain);
+    assert_int_equal(buffers_out(), 0);
+}
+
 static void
 a_tier_larger_than_asked_for_counts_whole_against_the_limit(void **state)
 {
@@ -807,6 +831,7 @@ main(void)
         cmocka_unit_test(packets_of_one_byte_cost_at_most_what_the_limits_say),
         cmocka_unit_test(an_endless_message_ends_at_the_cap),
         cmocka_unit_test(reserve_keeps_to_the_limits_on_chunks_and_on_memory),
+        cmocka_unit_test(a_spare_is_lent_only_if_it_may_become_a_chunk),
         cmocka_unit_test(a_tier_larger_than_asked_for_counts_whole_against_the_limit),
         cmocka_unit_test(sums_that_wrap_are_refused_before_anything_happens),
         cmocka_unit_test(without_a_pool_everything_by_reference_works_and_the_rest_is_refused),
