@@ -256,10 +256,20 @@ zcb_chain_extend(struct zcb_chain_state *s, size_t len)
         s->end = stop;
 }
 
-// Another chunk at the back, which is not the continuation of the last one. The ring has room, and
-// the last entry is settled. The caller sees to the new one's reference.
+// What one more chunk of `owner` beside the chunk `beside`, if there are any, adds to `runs`.
+static inline size_t
+zcb_chain_run(const struct zcb_chain_state *s, const struct zcb_block *owner,
+              const struct zcb_entry *beside)
+{
+    return s->count != 0 && beside->owner == owner ? 0 : zcb_block_bytes(owner);
+}
+
+// Another chunk at the back, which is not the continuation of the last one; `run` is what it adds to
+// `runs`. The ring has room, and the last entry is settled. The caller sees to the new one's
+// reference.
 static inline void
-zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct zcb_block *owner)
+zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct zcb_block *owner,
+              size_t run)
 {
     uint32_t count = s->count;
     struct zcb_entry *entry = zcb_entry(s, count);
@@ -269,9 +279,6 @@ zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct
     if (count == 0) {
         s->cur = data;
         s->end = stop;
-        s->runs = zcb_block_bytes(owner);
-    } else if (zcb_entry(s, count - 1)->owner != owner) {
-        s->runs += zcb_block_bytes(owner);
     }
     entry->stop = stop;
     entry->owner = owner;
@@ -279,6 +286,7 @@ zcb_chain_add(struct zcb_chain_state *s, const uint8_t *data, size_t len, struct
     s->back = back;
     s->count = count + 1;
     s->len += len;
+    s->runs += run;
 }
 
 // Takes the first chunk out, with all that is left of it. Returns how many references to *owner are

@@ -14,7 +14,7 @@ hand_over(struct zcb_chain_state *to, const uint8_t *data, size_t len, struct zc
         zcb_chain_keep_extra(to, owner, refs);
     } else {
         zcb_chain_settle(to);
-        zcb_chain_add(to, data, len, owner);
+        zcb_chain_add(to, data, len, owner, zcb_chain_run(to, owner, zcb_entry_last(to)));
         zcb_chain_keep_extra(to, owner, refs - 1);
     }
 }

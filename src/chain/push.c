@@ -8,9 +8,43 @@
 static void
 took(struct zcb_packet *packet)
 {
-    packet->data = NULL;
-    packet->len = 0;
-    packet->owner = NULL;
+    *packet = (struct zcb_packet){NULL, 0, NULL};
+}
+
+// Room for one more chunk, which adds `run` to `runs` (these are within the limit), with `last` as
+// the last chunk's block. 0; -ENOBUFS, -ENOMEM: nothing happened.
+static inline int
+admit(struct zcb_chain_state *s, size_t run, const struct zcb_block *last)
+{
+    size_t left = s->max_pinned - s->runs;
+
+    if (ZCB_UNLIKELY(s->count >= s->max_chunks || run > left ||
+                     zcb_chain_held(s, last) > left - run))
+        return -ENOBUFS;
+    return zcb_ring_room(s, 1);
+}
+
+// No bytes, or more than fit.
+static int
+push_unfit(struct zcb_packet *packet)
+{
+    if (packet->len != 0)
+        return -ENOBUFS;
+    zcb_packet_unref(packet);
+    return 0;
+}
+
+static int
+push_copied(struct zcb_chain_state *s, struct zcb_packet *packet)
+{
+    int result = zcb_chain_make_room(s, packet->len, packet->len, ZCB_CHAIN_SPARES + 1);
+
+    if (result < 0)
+        return result;
+    zcb_chain_fill(s, packet->data, packet->len);
+    zcb_packet_unref(packet);
+    s->reserved = 0;
+    return 0;
 }
 
 // A packet that is no continuation of the last chunk.
@@ -18,29 +52,18 @@ static int
 push_apart(struct zcb_chain_state *s, struct zcb_packet *packet)
 {
     struct zcb_block *owner = packet->owner;
-    size_t runs = s->runs;
+    size_t run;
     int result;
 
-    if (ZCB_UNLIKELY(packet->len < s->copy_below)) {
-        result = zcb_chain_make_room(s, packet->len, packet->len, ZCB_CHAIN_SPARES + 1);
-        if (result < 0)
-            return result;
-        zcb_chain_fill(s, packet->data, packet->len);
-        zcb_packet_unref(packet);
-        return 0;
-    }
-    if (s->count == 0 || zcb_entry_last(s)->owner != owner) {
-        if (zcb_block_bytes(owner) > SIZE_MAX - runs)
-            return -ENOBUFS;
-        runs += zcb_block_bytes(owner);
-    }
-    if (ZCB_UNLIKELY(s->count >= s->max_chunks || !zcb_chain_may_pin(s, runs, owner)))
-        return -ENOBUFS;
-    result = zcb_ring_room(s, 1);
+    if (ZCB_UNLIKELY(packet->len < s->copy_below))
+        return push_copied(s, packet);
+    run = zcb_chain_run(s, owner, zcb_entry_last(s));
+    result = admit(s, run, owner);
     if (ZCB_UNLIKELY(result < 0))
         return result;
     zcb_chain_settle(s);
-    zcb_chain_add(s, packet->data, packet->len, owner);
+    zcb_chain_add(s, packet->data, packet->len, owner, run);
+    s->reserved = 0;
     took(packet);
     return 0;
 }
@@ -49,35 +72,27 @@ int
 zcb_chain_push(struct zcb_chain *chain, struct zcb_packet *packet)
 {
     struct zcb_chain_state *s = zcb_chain_state(chain);
-    int result;
+    struct zcb_block *owner;
 
     if (ZCB_UNLIKELY(chain == NULL || packet == NULL))
         return -EINVAL;
-    if (ZCB_UNLIKELY(packet->len == 0)) {
-        zcb_packet_unref(packet);
-        return 0;
-    }
-    if (ZCB_UNLIKELY(packet->len > s->max_bytes - s->len))
-        return -ENOBUFS;
-    if (zcb_chain_continues(s, packet->data, packet->owner)) {
-        zcb_chain_extend(s, packet->len);
-        zcb_chain_keep_extra(s, packet->owner, 1);
-        took(packet);
-        result = 0;
-    } else {
-        result = push_apart(s, packet);
-    }
-    if (ZCB_LIKELY(result == 0))
-        s->reserved = 0;
-    return result;
+    if (ZCB_UNLIKELY(packet->len - 1 >= s->max_bytes - s->len))
+        return push_unfit(packet);
+    owner = packet->owner;
+    if (!zcb_chain_continues(s, packet->data, owner))
+        return push_apart(s, packet);
+    zcb_chain_extend(s, packet->len);
+    s->reserved = 0;
+    took(packet);
+    zcb_chain_keep_extra(s, owner, 1);
+    return 0;
 }
 
 // Puts a view in front of the first chunk that it is not adjacent to; the ring has room.
 static void
-add_front(struct zcb_chain_state *s, const struct zcb_packet *packet)
+add_front(struct zcb_chain_state *s, const struct zcb_packet *packet, size_t run)
 {
     struct zcb_entry *entry;
-    bool same = s->ring[s->head].owner == packet->owner;
 
     s->head = (s->head - 1) & s->mask;
     entry = &s->ring[s->head];
@@ -88,29 +103,23 @@ add_front(struct zcb_chain_state *s, const struct zcb_packet *packet)
     s->len += packet->len;
     s->cur = packet->data;
     s->end = entry->stop;
-    if (!same)
-        s->runs += zcb_block_bytes(packet->owner);
+    s->runs += run;
 }
 
 int
 zcb_chain_push_front(struct zcb_chain *chain, struct zcb_packet *packet)
 {
     struct zcb_chain_state *s = zcb_chain_state(chain);
-    const struct zcb_block *last;
-    size_t runs;
+    const struct zcb_entry *first;
+    size_t run;
     int result;
 
     if (chain == NULL || packet == NULL)
         return -EINVAL;
-    if (packet->len == 0) {
-        zcb_packet_unref(packet);
-        return 0;
-    }
-    if (packet->len > s->max_bytes - s->len)
-        return -ENOBUFS;
-    last = s->count != 0 ? zcb_entry_last(s)->owner : packet->owner;
-    if (s->count != 0 && s->ring[s->head].owner == packet->owner &&
-        packet->data + packet->len == s->cur) {
+    if (packet->len - 1 >= s->max_bytes - s->len)
+        return push_unfit(packet);
+    first = zcb_entry(s, 0);
+    if (s->count != 0 && first->owner == packet->owner && packet->data + packet->len == s->cur) {
         s->cur = packet->data;
         s->len += packet->len;
         if (s->count == 1)
@@ -118,21 +127,14 @@ zcb_chain_push_front(struct zcb_chain *chain, struct zcb_packet *packet)
         else
             zcb_block_drop(packet->owner);
     } else {
-        runs = s->runs;
-        if (s->count == 0 || s->ring[s->head].owner != packet->owner) {
-            if (zcb_block_bytes(packet->owner) > SIZE_MAX - runs)
-                return -ENOBUFS;
-            runs += zcb_block_bytes(packet->owner);
-        }
-        if (s->count >= s->max_chunks || !zcb_chain_may_pin(s, runs, last))
-            return -ENOBUFS;
-        result = zcb_ring_room(s, 1);
+        run = zcb_chain_run(s, packet->owner, first);
+        result = admit(s, run, s->count != 0 ? zcb_entry_last(s)->owner : packet->owner);
         if (result < 0)
             return result;
         if (s->count == 0)
-            zcb_chain_add(s, packet->data, packet->len, packet->owner);
+            zcb_chain_add(s, packet->data, packet->len, packet->owner, run);
         else
-            add_front(s, packet);
+            add_front(s, packet, run);
     }
     s->reserved = 0;
     took(packet);

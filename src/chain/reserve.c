@@ -63,7 +63,7 @@ publish(struct zcb_chain_state *s, size_t len)
         zcb_chain_extend(s, len);
     } else {
         zcb_chain_settle(s);
-        zcb_chain_add(s, s->room, len, s->tail);
+        zcb_chain_add(s, s->room, len, s->tail, zcb_chain_run(s, s->tail, zcb_entry_last(s)));
         s->borrowed = true;
     }
     s->room += len;

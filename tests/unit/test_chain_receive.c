@@ -217,12 +217,12 @@ commit_takes_at_most_what_was_reserved_and_ends_the_reservation(void **state)
 static void
 push_append_move_and_trim_end_a_reservation(void **state)
 {
-    struct zcb_packet packet;
+    struct zcb_packet packet, next;
     struct zcb_chain chain, other;
     struct iovec iov[2];
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 10; i++) {
         start(&chain, 1024);
         start(&other, 1024);
         push_lone(&other, "o", 1);
@@ -251,6 +251,17 @@ push_append_move_and_trim_end_a_reservation(void **state)
             break;
         case 6:
             zcb_chain_trim(&chain);
+            break;
+        case 7: // one that becomes part of the last chunk
+            zcb_packet_unref(&packet);
+            packet = zcb_packet_static("xy", 1);
+            next = (struct zcb_packet){packet.data + 1, 1, NULL};
+            assert_int_equal(zcb_chain_push(&chain, &packet), 0);
+            assert_true(zcb_chain_reserve(&chain, 1, iov, 2) > 0);
+            assert_int_equal(zcb_chain_push(&chain, &next), 0);
+            break;
+        case 8:
+            assert_int_equal(zcb_chain_append(&chain, NULL, 0), 0);
             break;
         default:
             assert_int_equal(zcb_chain_split(&other, 1, &chain), 0);
@@ -548,6 +559,35 @@ a_tier_larger_than_asked_for_counts_whole_against_the_limit(void **state)
     zcb_chain_finish(&chain);
 }
 
+// While the last chunk is in the tail block, that is counted as the chunk's alone.
+static void
+a_view_of_the_tail_block_is_not_counted_twice(void **state)
+{
+    struct zcb_chain_config config = {.chunk_size = 1024, .max_pinned = 1024};
+    struct zcb_packet packet;
+    struct zcb_chain chain;
+
+    (void)state;
+    assert_int_equal(zcb_chain_init(&chain, pool, &config), 0);
+    receive(&chain, 10, 'a');
+    assert_int_equal(zcb_chain_take(&chain, 10, &packet), 0);
+    assert_int_equal(zcb_chain_pinned(&chain), 1024);
+    assert_int_equal(zcb_chain_push(&chain, &packet), 0);
+    assert_int_equal(zcb_chain_pinned(&chain), 1024);
+    assert_chain_sound(&chain);
+    zcb_chain_finish(&chain);
+
+    config.max_pinned = 1024 + 3;
+    assert_int_equal(zcb_chain_init(&chain, pool, &config), 0);
+    receive(&chain, 10, 'a');
+    packet = lone_packet("x", 1); // in a block of 3
+    assert_int_equal(zcb_chain_push_front(&chain, &packet), 0);
+    assert_int_equal(zcb_chain_pinned(&chain), 1024 + 3);
+    assert_chain_sound(&chain);
+    zcb_chain_finish(&chain);
+    assert_int_equal(buffers_out(), 0);
+}
+
 static void
 sums_that_wrap_are_refused_before_anything_happens(void **state)
 {
@@ -833,6 +873,7 @@ main(void)
         cmocka_unit_test(reserve_keeps_to_the_limits_on_chunks_and_on_memory),
         cmocka_unit_test(a_spare_is_lent_only_if_it_may_become_a_chunk),
         cmocka_unit_test(a_tier_larger_than_asked_for_counts_whole_against_the_limit),
+        cmocka_unit_test(a_view_of_the_tail_block_is_not_counted_twice),
         cmocka_unit_test(sums_that_wrap_are_refused_before_anything_happens),
         cmocka_unit_test(without_a_pool_everything_by_reference_works_and_the_rest_is_refused),
         cmocka_unit_test(init_refuses_what_it_does_not_know),
