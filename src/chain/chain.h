@@ -192,9 +192,7 @@ zcb_block_drop_n(struct zcb_block *block, uint32_t n)
 
     if (block == NULL)
         return;
-    before = __atomic_load_n(&block->count, __ATOMIC_ACQUIRE);
-    if (before != n)
-        before = __atomic_fetch_sub(&block->count, n, __ATOMIC_ACQ_REL);
+    before = __atomic_fetch_sub(&block->count, n, __ATOMIC_ACQ_REL);
     if (before == n)
         zcb_block_last(block, 1);
     else if (ZCB_UNLIKELY(before < n || before > ZCB_COUNT_MAX))
