@@ -190,6 +190,52 @@ a_million_chunks_of_one_byte_are_read_at_every_depth(void **state)
     zcb_chain_finish(&chain);
 }
 
+// What the guesses of a search meet in a real chain: lengths of every kind, a front that is not where
+// the ring begins, an end that is before it.
+static void
+uneven_chunks_around_the_end_of_the_ring_are_read_at_every_offset(void **state)
+{
+    enum { SLOTS = 1024, LATER = 600 };
+    static uint8_t expected[(SLOTS + LATER) * 97];
+    struct zcb_chain chain;
+    size_t len = 0, from = 0, at = 0;
+    uint8_t scratch[3];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i % 251);
+    assert_int_equal(zcb_chain_init(&chain, NULL, NULL), 0);
+    for (size_t i = 0; i < SLOTS + LATER; i++) {
+        size_t each = i % 7 == 0 ? 97 : 1 + i * i % 13;
+        struct zcb_packet packet;
+
+        if (i == SLOTS) {
+            assert_int_equal(zcb_chain_view(&chain)->mask, SLOTS - 1);
+            while (zcb_chain_chunks(&chain) != SLOTS - LATER) {
+                from += (size_t)(chain.end - chain.cur);
+                zcb_chain_discard(&chain, (size_t)(chain.end - chain.cur));
+            }
+            from += 1;
+            zcb_chain_discard(&chain, 1);
+        }
+        at = (at + 100) % (sizeof(bytes) - 100); // never side by side
+        packet = zcb_packet_static(bytes + at, each);
+        memcpy(expected + len, bytes + at, each);
+        len += each;
+        assert_int_equal(zcb_chain_push(&chain, &packet), 0);
+    }
+    assert_int_equal(zcb_chain_view(&chain)->mask, SLOTS - 1);
+    assert_true(zcb_chain_view(&chain)->head != 0);
+    assert_chain_sound(&chain);
+    for (size_t off = 0; off + 3 <= zcb_chain_len(&chain); off++) {
+        const uint8_t *seen = zcb_chain_peek(&chain, off, 3, scratch);
+
+        assert_non_null(seen);
+        assert_memory_equal(seen, expected + from + off, 3);
+    }
+    zcb_chain_finish(&chain);
+}
+
 static uint32_t
 count_of(const struct zcb_packet *packet)
 {
@@ -274,6 +320,84 @@ an_extra_reference_is_kept_only_up_to_a_bound(void **state)
     zcb_packet_unref(&whole);
 }
 
+// Moving such a chunk to where it is a continuation brings more references than may be kept.
+static void
+a_chunk_that_moves_brings_no_more_references_than_the_bound(void **state)
+{
+    enum { VIEWS = ZCB_CHAIN_EXTRA_MAX + 1 };
+    struct zcb_packet whole, part;
+    struct zcb_chain front, chain;
+    uint8_t *memory = calloc(1, VIEWS + 1);
+
+    (void)state;
+    assert_non_null(memory);
+    assert_int_equal(zcb_packet_wrap(memory, VIEWS + 1, chain_tools_free, NULL, &whole), 0);
+    assert_int_equal(zcb_chain_init(&front, pool, NULL), 0);
+    assert_int_equal(zcb_chain_init(&chain, pool, NULL), 0);
+    for (size_t i = 0; i < VIEWS + 1; i++) {
+        assert_int_equal(zcb_packet_slice(&whole, i, 1, &part), 0);
+        assert_int_equal(zcb_chain_push(i == 0 ? &front : &chain, &part), 0);
+    }
+    assert_int_equal(count_of(&whole), 2 + VIEWS);
+    assert_int_equal(zcb_chain_split(&chain, VIEWS, &front), 0);
+    assert_int_equal(zcb_chain_chunks(&front), 1);
+    assert_int_equal(zcb_chain_len(&front), VIEWS + 1);
+    assert_int_equal(count_of(&whole), 2);
+    zcb_chain_finish(&chain);
+    zcb_chain_finish(&front);
+    assert_true(zcb_packet_is_unique(&whole));
+    zcb_packet_unref(&whole);
+}
+
+static void
+count_release(void *ctx, void *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    ++*(int *)ctx;
+}
+
+static void
+push_apiece(struct zcb_chain *chain, const struct zcb_packet *whole)
+{
+    struct zcb_packet part;
+
+    for (size_t i = 0; i < whole->len; i++) {
+        assert_int_equal(zcb_packet_slice(whole, i, 1, &part), 0);
+        assert_int_equal(zcb_chain_push(chain, &part), 0);
+    }
+}
+
+// Several references dropped at once find out what one would: that one was dropped too often, and
+// later that the block is pinned.
+static void
+a_reference_dropped_twice_pins_a_merged_block(void **state)
+{
+    static struct zcb_buf_storage storage;
+    static const uint8_t text[] = "abc";
+    int released = 0;
+    struct zcb_packet whole = zcb_packet_wrap_in(&storage, text, 3, count_release, &released);
+    struct zcb_packet again = whole, after = whole;
+    struct zcb_chain chain;
+    uint32_t pinned;
+
+    (void)state;
+    assert_int_equal(zcb_chain_init(&chain, NULL, NULL), 0);
+    push_apiece(&chain, &whole);
+    zcb_packet_unref(&whole);
+    zcb_packet_unref(&again); // the mistake
+    assert_int_equal(count_of(&after), 2);
+    zcb_chain_finish(&chain); // drops three
+    pinned = count_of(&after);
+    assert_true(pinned > ZCB_COUNT_MAX && pinned < UINT32_MAX - ZCB_COUNT_MAX / 4);
+
+    assert_int_equal(zcb_chain_init(&chain, NULL, NULL), 0);
+    push_apiece(&chain, &after);
+    zcb_chain_finish(&chain);
+    assert_int_equal(count_of(&after), pinned);
+    assert_int_equal(released, 0);
+}
+
 static int
 setup(void **state)
 {
@@ -298,9 +422,12 @@ main(void)
         cmocka_unit_test(a_chain_of_few_chunks_allocates_nothing_at_all),
         cmocka_unit_test(many_small_chunks_drain_without_any_being_moved),
         cmocka_unit_test(a_million_chunks_of_one_byte_are_read_at_every_depth),
+        cmocka_unit_test(uneven_chunks_around_the_end_of_the_ring_are_read_at_every_offset),
         cmocka_unit_test(merging_and_taking_touch_no_count),
         cmocka_unit_test(receiving_and_draining_touches_no_count),
         cmocka_unit_test(an_extra_reference_is_kept_only_up_to_a_bound),
+        cmocka_unit_test(a_chunk_that_moves_brings_no_more_references_than_the_bound),
+        cmocka_unit_test(a_reference_dropped_twice_pins_a_merged_block),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
