@@ -41,6 +41,11 @@ struct zcb_copies {
     uint64_t calls[16];
 };
 
+// `len` bytes have been moved for `reason` by the calling thread: for code that puts payload into
+// place with a memcpy of its own, such as an adapter's. A reason that is none is not counted. Never
+// fails. O(1).
+ZCB_API void zcb_count_copy(enum zcb_copy_reason reason, size_t len);
+
 // What the calling thread has moved since it began. O(1).
 ZCB_API void zcb_copies_thread(struct zcb_copies *out);
 

@@ -107,9 +107,12 @@ own_record(void)
 void
 zcb_count_copy(enum zcb_copy_reason reason, size_t len)
 {
-    struct zcb_copy_record *record = own_record();
+    struct zcb_copy_record *record;
     void (*trace)(void *, enum zcb_copy_reason, size_t);
 
+    if (ZCB_UNLIKELY((unsigned)reason >= ZCB_COPY_REASON_COUNT))
+        return;
+    record = own_record();
     if (ZCB_LIKELY(record != NULL)) { // one writer: plain adds, but readable from elsewhere
         uint64_t *bytes = &record->counts.bytes[reason];
         uint64_t *calls = &record->counts.calls[reason];

@@ -8,9 +8,6 @@
 
 #include <zcbuf/copies.h>
 
-// `len` bytes have been moved for `reason` by this thread. Never fails.
-void zcb_count_copy(enum zcb_copy_reason reason, size_t len);
-
 // memcpy that is counted. `len` 0 with any pointers is fine and counts nothing.
 static inline void
 zcb_copy(void *dst, const void *src, size_t len, enum zcb_copy_reason reason)
