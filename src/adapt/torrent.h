@@ -9,6 +9,7 @@
 //     torrent_pick.c       who is asked for what, time
 //     torrent_connection.c one connection: create, plan, received; what is asked about it
 //     torrent_wire.c       its messages: next
+//     torrent_note.c       what the peer says about itself
 //     torrent_queue.c      what this peer was asked for, and what to tell it
 //     torrent_direct.c     the planner, and repair
 //
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #include <zcbuf/adapt/torrent.h>
+#include <zcbuf/copies.h>
 
 // ---- parse
 
@@ -27,20 +29,40 @@
 #define TORRENT_HEADER 17
 #define TORRENT_PIECE_HEADER 13
 
+// What follows a message's id.
+enum torrent_shape {
+    TORRENT_BARE,
+    TORRENT_INDEX,
+    TORRENT_SPAN,
+    TORRENT_PORT,
+    TORRENT_UNKNOWN, // from here on with payload behind the header
+    TORRENT_BITS,
+    TORRENT_BLOCK,
+    TORRENT_EXTENSION,
+    TORRENT_SHAPES,
+};
+
 // Limits with the defaults filled in, and what follows from them and the geometry.
 struct torrent_rules {
     const struct zcb_torrent_geometry *geometry; // NULL: not judged
-    uint32_t bitfield;                           // its bytes
+    uint64_t pieces;                             // each index is below that
     uint32_t max_any;                            // no length field may be above this
+    struct {
+        uint32_t min, max; // of the length field
+    } lengths[TORRENT_SHAPES];
     struct zcb_torrent_limits limits;
 };
 
 void torrent_rules_init(struct torrent_rules *rules, const struct zcb_torrent_geometry *geometry,
                         const struct zcb_torrent_limits *limits);
 
-// As zcb_torrent_peek(), from the first `have` bytes (17 or all there are) of a message.
+// As zcb_torrent_peek(), from the first `have` bytes (17 or more, or all there are) of a message.
 int torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rules,
-                  struct zcb_torrent_message *out, struct zcb_torrent_error *error);
+                  struct zcb_torrent_message *out);
+
+// Why torrent_parse() refused it, with *out as that left it.
+void torrent_explain(const uint8_t *head, size_t have, const struct torrent_rules *rules,
+                     const struct zcb_torrent_message *message, struct zcb_torrent_error *out);
 
 static inline uint32_t
 torrent_get_u32(const uint8_t *at)
@@ -79,6 +101,13 @@ static inline void
 torrent_bit_clear(uint8_t *bits, uint32_t piece)
 {
     bits[piece >> 3] &= (uint8_t) ~(0x80 >> (piece & 7));
+}
+
+// The bits of a bitfield's last byte that are pieces.
+static inline uint8_t
+torrent_last_bits(const struct zcb_torrent_geometry *geometry)
+{
+    return (uint8_t)(0xff << (7 - (geometry->piece_count - 1) % 8));
 }
 
 // ---- assembler
@@ -139,6 +168,11 @@ void torrent_open_link(struct zcb_torrent_assembler *assembler, struct torrent_s
                        bool first);
 void torrent_open_unlink(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot);
 
+// The ticket in the block's record, and *place, if the reservation stands; else NULL. It has ended
+// when another number is found there; the record lives as long as the assembler.
+const uint64_t *torrent_ticket(const struct zcb_torrent_assembler *assembler,
+                               const struct zcb_torrent_request *request, uint8_t **place);
+
 // Ends the reservation of a block that has one.
 void torrent_revoke(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot,
                     uint32_t block);
@@ -198,6 +232,13 @@ struct torrent_plan {
 
 struct zcb_torrent_wire {
     struct zcb_chain chain;
+    // What came while the chain was empty is parsed where it lies; what is left of it when all that
+    // can be is parsed, goes to the chain. It lies in `room`, or in `packet`.
+    const uint8_t *in;
+    size_t in_len;
+    size_t in_size; // as it came
+    struct zcb_packet packet;
+    struct iovec room; // a reservation of the chain that is used again and again, or empty
     struct zcb_torrent_assembler *assembler;
     const struct zcb_torrent_geometry *geometry; // the assembler's or own_geometry
     struct zcb_torrent_geometry own_geometry;
@@ -215,6 +256,8 @@ struct zcb_torrent_wire {
     // While in a payload.
     struct zcb_torrent_message current;
     struct zcb_torrent_request request; // ticket 0: dropped as it comes
+    const uint64_t *ticket; // of the block's record: another when it is not ours any more
+    uint8_t *place;         // where the block is
     uint32_t got;
 
     size_t hold;    // bytes at the chain's front of the message that next() gave out last
@@ -241,13 +284,25 @@ struct zcb_torrent_wire {
     struct zcb_torrent_wire_stats stats;
 };
 
+// What is left of `in` goes to the chain. 0; on failure nothing is lost.
+int torrent_absorb_rest(struct zcb_torrent_wire *wire);
+
+static inline int
+torrent_absorb(struct zcb_torrent_wire *wire)
+{
+    return wire->in_len == 0 ? 0 : torrent_absorb_rest(wire);
+}
+
 int torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
                  const struct zcb_torrent_message *message, uint32_t field);
+// Takes note of a message that is whole, and no HAVE. 0, -EBADMSG.
+int torrent_note_other(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
+
 int torrent_handshake_done(struct zcb_torrent_wire *wire);
 int torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
 
-// `len` bytes of the payload have been dealt with. 1: that was the last, and *out is the message;
-// else 0.
+// `len` bytes of the payload have been dealt with. 1: these were the last of a block, and *out is the
+// message; 0: the last of something else; -EAGAIN: the rest is to come.
 int torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
                             struct zcb_torrent_message *out);
 
@@ -273,7 +328,15 @@ void torrent_queue_choked(struct zcb_torrent_wire *wire);
 int torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n);
 int torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out);
 int torrent_direct_spill(struct zcb_torrent_wire *wire);
-void torrent_direct_end(struct zcb_torrent_wire *wire);
+void torrent_direct_unplan(struct zcb_torrent_wire *wire);
 void torrent_direct_init(struct zcb_torrent_wire *wire);
+
+// Forgets the plan, if there is one.
+static inline void
+torrent_direct_end(struct zcb_torrent_wire *wire)
+{
+    if (wire->plan != NULL && wire->plan->count != 0)
+        torrent_direct_unplan(wire);
+}
 
 #endif

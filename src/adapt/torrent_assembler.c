@@ -155,8 +155,11 @@ torrent_slot_close(struct zcb_torrent_assembler *a, struct torrent_slot *slot)
 {
     if (slot->missing != 0)
         torrent_open_unlink(a, slot);
-    if (slot->reserved != 0)
+    if (slot->reserved != 0) {
         a->revoked++;
+        // Whoever has a ticket finds by the record that it has ended.
+        memset(slot->blocks, 0, zcb_piece_blocks(slot->piece) * sizeof(*slot->blocks));
+    }
     a->stats.reserved -= slot->reserved;
     a->stats.active--;
     a->stats.active_bytes -= zcb_torrent_piece_length(&a->geometry, slot->index);

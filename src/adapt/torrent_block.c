@@ -42,6 +42,19 @@ zcb_torrent_assembler_place(const struct zcb_torrent_assembler *a,
     return 0;
 }
 
+const uint64_t *
+torrent_ticket(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
+               uint8_t **place)
+{
+    struct torrent_slot *slot;
+    uint32_t block;
+
+    if (find(a, request, &slot, &block) < 0)
+        return NULL;
+    *place = slot->base + request->begin;
+    return &slot->blocks[block].ticket;
+}
+
 void
 torrent_pin(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request, bool pinned)
 {

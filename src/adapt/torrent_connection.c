@@ -7,6 +7,9 @@
     (uint32_t)(ZCB_TORRENT_DIRECT | ZCB_TORRENT_OFFER_FAST | ZCB_TORRENT_OFFER_EXTENDED |          \
                ZCB_TORRENT_STRICT)
 
+// Less room than that is filled, not used again.
+#define ROOM_MIN 2048
+
 static bool
 is_sound(const struct zcb_torrent_wire_config *c)
 {
@@ -26,7 +29,7 @@ is_sound(const struct zcb_torrent_wire_config *c)
 static int
 set_levels(struct zcb_torrent_wire *wire, const struct zcb_torrent_wire_config *c)
 {
-    uint64_t longest = (uint64_t)wire->rules.bitfield + 5;
+    uint64_t longest = (uint64_t)wire->rules.lengths[TORRENT_BITS].max + 4;
 
     if (longest < (uint64_t)wire->rules.limits.max_extended + 4)
         longest = (uint64_t)wire->rules.limits.max_extended + 4;
@@ -123,6 +126,7 @@ zcb_torrent_wire_destroy(struct zcb_torrent_wire **slot)
     }
     if (wire->request.ticket != 0)
         torrent_cancel(wire->assembler, &wire->request);
+    zcb_packet_unref(&wire->packet);
     zcb_chain_finish(&wire->chain);
     free(wire->queue.ring);
     free(wire->bits);
@@ -133,10 +137,32 @@ zcb_torrent_wire_destroy(struct zcb_torrent_wire **slot)
 bool
 zcb_torrent_wire_paused(const struct zcb_torrent_wire *wire)
 {
-    size_t unread = zcb_chain_len(&wire->chain);
+    size_t unread = zcb_torrent_wire_unread(wire);
     size_t waits = wire->backlog > SIZE_MAX - unread ? SIZE_MAX : wire->backlog + unread;
 
     return waits >= wire->rx_stop || (wire->paused && waits > wire->rx_resume);
+}
+
+// Room in the chain. While that is empty, the same room is used again and again.
+static int
+plan_room(struct zcb_torrent_wire *wire, struct iovec *iov, int n)
+{
+    int r = torrent_absorb(wire);
+
+    if (r < 0)
+        return r;
+    if (wire->room.iov_len != 0) {
+        iov[0] = wire->room;
+        return 1;
+    }
+    r = zcb_chain_reserve(&wire->chain, 1, iov, n);
+    wire->planned_chain = 0;
+    for (int i = 0; i < r; i++)
+        wire->planned_chain += iov[i].iov_len;
+    wire->planned_bytes = wire->planned_chain;
+    if (r == 1 && zcb_chain_len(&wire->chain) == 0 && iov[0].iov_len >= ROOM_MIN)
+        wire->room = iov[0];
+    return r;
 }
 
 int
@@ -159,14 +185,11 @@ zcb_torrent_wire_recv_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int
     if (paused)
         return 0;
     // What is foretold comes behind all that has been received, so that must have been parsed.
-    if (wire->plan != NULL && !wire->undrained && wire->state != TORRENT_WAIT_HANDSHAKE) {
-        r = torrent_direct_plan(wire, iov, n);
+    if (wire->plan == NULL || wire->undrained || wire->state == TORRENT_WAIT_HANDSHAKE) {
+        r = plan_room(wire, iov, n);
     } else {
-        r = zcb_chain_reserve(&wire->chain, 1, iov, n);
-        wire->planned_chain = 0;
-        for (int i = 0; i < r; i++)
-            wire->planned_chain += iov[i].iov_len;
-        wire->planned_bytes = wire->planned_chain;
+        wire->room.iov_len = 0;
+        r = torrent_direct_plan(wire, iov, n);
     }
     wire->planned = r > 0;
     return r;
@@ -184,7 +207,10 @@ zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
     if (bytes > wire->planned_bytes)
         return -ERANGE;
     to_chain = bytes < wire->planned_chain ? bytes : wire->planned_chain;
-    if (wire->planned_chain != 0) {
+    if (wire->room.iov_len != 0) {
+        wire->in = wire->room.iov_base;
+        wire->in_len = wire->in_size = bytes;
+    } else if (wire->planned_chain != 0) {
         int r = zcb_chain_commit(&wire->chain, to_chain);
 
         if (r < 0)
@@ -213,9 +239,18 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
     if (wire->plan != NULL && wire->plan->left != 0)
         return -EBUSY;
     len = packet->len;
-    r = zcb_chain_push(&wire->chain, packet);
+    r = torrent_absorb(wire);
+    if (r == 0 && (zcb_chain_len(&wire->chain) != 0 || len == 0))
+        r = zcb_chain_push(&wire->chain, packet);
     if (r < 0)
         return r;
+    if (packet->len != 0) { // the chain is empty
+        wire->packet = *packet;
+        wire->in = packet->data;
+        wire->in_len = len;
+        *packet = (struct zcb_packet){0};
+    }
+    wire->room.iov_len = 0;
     torrent_direct_end(wire);
     wire->planned = false;
     wire->undrained = true;
@@ -310,7 +345,7 @@ zcb_torrent_wire_outstanding(const struct zcb_torrent_wire *wire)
 size_t
 zcb_torrent_wire_unread(const struct zcb_torrent_wire *wire)
 {
-    return zcb_chain_len(&wire->chain);
+    return zcb_chain_len(&wire->chain) + wire->in_len;
 }
 
 uint32_t

@@ -69,10 +69,8 @@ pin_all(struct zcb_torrent_wire *wire, bool pinned)
 }
 
 void
-torrent_direct_end(struct zcb_torrent_wire *wire)
+torrent_direct_unplan(struct zcb_torrent_wire *wire)
 {
-    if (wire->plan == NULL || wire->plan->count == 0)
-        return;
     pin_all(wire, false);
     wire->plan->count = wire->plan->at = 0;
     wire->plan->left = 0;
@@ -278,7 +276,7 @@ take_head(struct zcb_torrent_wire *wire, const struct torrent_segment *segment, 
     return true;
 }
 
-// One segment. 1: message; 0: go on; negative: as zcb_torrent_wire_next().
+// One segment. 1: message; 0: go on; -EAGAIN: the block's rest is to come; or a failure.
 int
 torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {

@@ -97,9 +97,8 @@ zcb_torrent_bitfield_check(const struct zcb_torrent_geometry *geometry, const vo
                            size_t len)
 {
     const uint8_t *bytes = bits;
-    uint32_t used = geometry->piece_count % 8;
 
-    if (bytes == NULL || len != zcb_torrent_bitfield_size(geometry))
+    if (bytes == NULL || len == 0 || len != zcb_torrent_bitfield_size(geometry))
         return -EBADMSG;
-    return used != 0 && (bytes[len - 1] & (0xff >> used)) != 0 ? -EBADMSG : 0;
+    return (bytes[len - 1] & ~torrent_last_bits(geometry)) != 0 ? -EBADMSG : 0;
 }

@@ -35,187 +35,200 @@ zcb_torrent_peek_handshake(const struct zcb_chain *chain, struct zcb_torrent_han
     return ZCB_TORRENT_HANDSHAKE_SIZE;
 }
 
-enum shape { UNKNOWN, BARE, INDEX, SPAN, PORT, BITS, BLOCK, EXTENSION };
-
 // By id: what follows it.
 static const uint8_t shapes[21] = {
-    [ZCB_TORRENT_CHOKE] = BARE,         [ZCB_TORRENT_UNCHOKE] = BARE,
-    [ZCB_TORRENT_INTERESTED] = BARE,    [ZCB_TORRENT_NOT_INTERESTED] = BARE,
-    [ZCB_TORRENT_HAVE] = INDEX,         [ZCB_TORRENT_BITFIELD] = BITS,
-    [ZCB_TORRENT_REQUEST] = SPAN,       [ZCB_TORRENT_PIECE] = BLOCK,
-    [ZCB_TORRENT_CANCEL] = SPAN,        [ZCB_TORRENT_PORT] = PORT,
-    [ZCB_TORRENT_SUGGEST] = INDEX,      [ZCB_TORRENT_HAVE_ALL] = BARE,
-    [ZCB_TORRENT_HAVE_NONE] = BARE,     [ZCB_TORRENT_REJECT] = SPAN,
-    [ZCB_TORRENT_ALLOWED_FAST] = INDEX, [ZCB_TORRENT_EXTENDED] = EXTENSION,
+    [10] = TORRENT_UNKNOWN,
+    [11] = TORRENT_UNKNOWN,
+    [12] = TORRENT_UNKNOWN,
+    [18] = TORRENT_UNKNOWN,
+    [19] = TORRENT_UNKNOWN,
+    [ZCB_TORRENT_CHOKE] = TORRENT_BARE,
+    [ZCB_TORRENT_UNCHOKE] = TORRENT_BARE,
+    [ZCB_TORRENT_INTERESTED] = TORRENT_BARE,
+    [ZCB_TORRENT_NOT_INTERESTED] = TORRENT_BARE,
+    [ZCB_TORRENT_HAVE] = TORRENT_INDEX,
+    [ZCB_TORRENT_BITFIELD] = TORRENT_BITS,
+    [ZCB_TORRENT_REQUEST] = TORRENT_SPAN,
+    [ZCB_TORRENT_PIECE] = TORRENT_BLOCK,
+    [ZCB_TORRENT_CANCEL] = TORRENT_SPAN,
+    [ZCB_TORRENT_PORT] = TORRENT_PORT,
+    [ZCB_TORRENT_SUGGEST] = TORRENT_INDEX,
+    [ZCB_TORRENT_HAVE_ALL] = TORRENT_BARE,
+    [ZCB_TORRENT_HAVE_NONE] = TORRENT_BARE,
+    [ZCB_TORRENT_REJECT] = TORRENT_SPAN,
+    [ZCB_TORRENT_ALLOWED_FAST] = TORRENT_INDEX,
+    [ZCB_TORRENT_EXTENDED] = TORRENT_EXTENSION,
 };
 
-// By shape: the header's bytes with the length field, and whether anything follows.
-static const struct {
-    uint8_t header;
-    bool payload;
-} layouts[] = {
-    [UNKNOWN] = {5, true}, [BARE] = {5, false}, [INDEX] = {9, false}, [SPAN] = {17, false},
-    [PORT] = {7, false},   [BITS] = {5, true},  [BLOCK] = {13, true}, [EXTENSION] = {6, true},
+// By shape: the header's bytes, with the length field.
+static const uint8_t headers[TORRENT_SHAPES] = {
+    [TORRENT_UNKNOWN] = 5, [TORRENT_BARE] = 5, [TORRENT_INDEX] = 9,  [TORRENT_SPAN] = 17,
+    [TORRENT_PORT] = 7,    [TORRENT_BITS] = 5, [TORRENT_BLOCK] = 13, [TORRENT_EXTENSION] = 6,
 };
+
+static void
+set_default(uint32_t *limit, uint32_t value)
+{
+    if (*limit == 0)
+        *limit = value;
+}
 
 void
 torrent_rules_init(struct torrent_rules *rules, const struct zcb_torrent_geometry *geometry,
                    const struct zcb_torrent_limits *limits)
 {
     struct zcb_torrent_limits *l = &rules->limits;
-    uint64_t any;
+    uint32_t bitfield;
 
-    *rules = (struct torrent_rules){.geometry = geometry};
+    *rules = (struct torrent_rules){.geometry = geometry, .pieces = UINT64_MAX};
     if (limits != NULL)
         *l = *limits;
-    if (l->max_block == 0)
-        l->max_block = geometry != NULL ? geometry->block_length : ZCB_TORRENT_BLOCK;
-    if (l->max_request == 0)
-        l->max_request = 131072;
-    if (l->max_extended == 0)
-        l->max_extended = 1u << 20;
-    if (l->max_unknown == 0)
-        l->max_unknown = 1u << 20;
-    if (l->max_keepalives == 0)
-        l->max_keepalives = 65536;
-    if (l->max_unasked == 0)
-        l->max_unasked = 1024;
-    if (l->max_peer_requests == 0)
-        l->max_peer_requests = 2048;
+    set_default(&l->max_block, geometry != NULL ? geometry->block_length : ZCB_TORRENT_BLOCK);
+    set_default(&l->max_request, 131072);
+    set_default(&l->max_extended, 1u << 20);
+    set_default(&l->max_unknown, 1u << 20);
+    set_default(&l->max_keepalives, 65536);
+    set_default(&l->max_unasked, 1024);
+    set_default(&l->max_peer_requests, 2048);
     // Without a geometry a bitfield is bounded as what is buffered whole, too.
-    rules->bitfield =
-        geometry != NULL ? (uint32_t)zcb_torrent_bitfield_size(geometry) : l->max_extended;
+    bitfield = l->max_extended;
+    if (geometry != NULL) {
+        bitfield = (uint32_t)zcb_torrent_bitfield_size(geometry);
+        rules->pieces = geometry->piece_count;
+    }
 
-    any = TORRENT_HEADER - 4;
-    if (any < (uint64_t)l->max_block + 9)
-        any = (uint64_t)l->max_block + 9;
-    if (any < (uint64_t)rules->bitfield + 1)
-        any = (uint64_t)rules->bitfield + 1;
-    if (any < l->max_extended)
-        any = l->max_extended;
-    if (any < l->max_unknown)
-        any = l->max_unknown;
-    rules->max_any = any > UINT32_MAX ? UINT32_MAX : (uint32_t)any;
+    for (int shape = 0; shape < TORRENT_SHAPES; shape++)
+        rules->lengths[shape].min = rules->lengths[shape].max = headers[shape] - 4u;
+    rules->lengths[TORRENT_UNKNOWN].max = l->max_unknown;
+    rules->lengths[TORRENT_EXTENSION].max = l->max_extended;
+    rules->lengths[TORRENT_BLOCK].min = 10;
+    rules->lengths[TORRENT_BLOCK].max =
+        l->max_block > UINT32_MAX - 9 ? UINT32_MAX : l->max_block + 9;
+    rules->lengths[TORRENT_BITS].max = bitfield == UINT32_MAX ? UINT32_MAX : bitfield + 1;
+    if (geometry != NULL)
+        rules->lengths[TORRENT_BITS].min = bitfield + 1;
+    for (int shape = 0; shape < TORRENT_SHAPES; shape++)
+        if (rules->max_any < rules->lengths[shape].max)
+            rules->max_any = rules->lengths[shape].max;
 }
 
-static int
-refuse(struct zcb_torrent_error *error, const char *reason, uint32_t field, uint32_t length, int id)
+static enum torrent_shape
+shape_of(uint8_t id)
 {
-    if (error != NULL)
-        *error = (struct zcb_torrent_error){reason, field, length, id};
-    return -EBADMSG;
+    return id < sizeof(shapes) ? (enum torrent_shape)shapes[id] : TORRENT_UNKNOWN;
 }
 
-// A length that its id does not allow, or NULL. `len` is at least 1.
+static bool
+is_length(const struct torrent_rules *rules, enum torrent_shape shape, uint32_t len)
+{
+    return len >= rules->lengths[shape].min && len <= rules->lengths[shape].max;
+}
+
+// Why a length is not one.
 static const char *
-judge_length(enum shape shape, uint32_t len, const struct torrent_rules *rules)
+wrong_length(const struct torrent_rules *rules, enum torrent_shape shape, uint32_t len)
 {
+    if (len > rules->max_any)
+        return "message longer than any that is allowed";
     switch (shape) {
-    case BITS:
-        if (rules->geometry != NULL ? len - 1 != rules->bitfield : len - 1 > rules->bitfield)
-            return "bitfield of the wrong size";
-        return NULL;
-    case BLOCK:
-        if (len < 10)
-            return "piece message without a block";
-        return len - 9 > rules->limits.max_block ? "block above the limit" : NULL;
-    case EXTENSION:
-        if (len < 2)
-            return "extended message without its id";
-        return len > rules->limits.max_extended ? "extended message above the limit" : NULL;
-    case UNKNOWN:
-        return len > rules->limits.max_unknown ? "unknown message above the limit" : NULL;
+    case TORRENT_BITS:
+        return "bitfield of the wrong size";
+    case TORRENT_BLOCK:
+        return len < 10 ? "piece message without a block" : "block above the limit";
+    case TORRENT_EXTENSION:
+        return len < 2 ? "extended message without its id" : "extended message above the limit";
+    case TORRENT_UNKNOWN:
+        return "unknown message above the limit";
     default:
-        return len != (uint32_t)layouts[shape].header - 4 ? "wrong length for its id" : NULL;
+        return "wrong length for its id";
     }
 }
 
-// An index or a span outside the torrent, or above a limit. *field is where.
+// What is wrong with index, begin and length, and where; or NULL.
 static const char *
-judge_fields(enum shape shape, const struct zcb_torrent_message *m,
-             const struct torrent_rules *rules, uint32_t *field)
+wrong_span(const struct torrent_rules *rules, const struct zcb_torrent_message *m, uint32_t *field)
 {
     *field = 5;
-    if (rules->geometry != NULL && (shape == INDEX || shape == SPAN || shape == BLOCK)) {
-        if (m->index >= rules->geometry->piece_count)
-            return "piece index outside the torrent";
-        if (shape != INDEX &&
-            zcb_torrent_geometry_check(rules->geometry, m->index, m->begin, m->length) < 0) {
-            *field = 9;
-            return m->length == 0 ? "empty block" : "block outside its piece";
-        }
-    }
+    if (m->index >= rules->pieces)
+        return "piece index outside the torrent";
+    *field = 9;
+    if (rules->geometry != NULL && m->kind != ZCB_TORRENT_HAVE &&
+        zcb_torrent_geometry_check(rules->geometry, m->index, m->begin, m->length) < 0)
+        return m->length == 0 ? "empty block" : "block outside its piece";
     *field = 13;
-    if ((m->kind == ZCB_TORRENT_REQUEST || m->kind == ZCB_TORRENT_CANCEL) &&
-        m->length > rules->limits.max_request)
+    if (m->length > rules->limits.max_request &&
+        (m->kind == ZCB_TORRENT_REQUEST || m->kind == ZCB_TORRENT_CANCEL))
         return "request above the limit";
     return NULL;
 }
 
+// Errors are found out a second time, so that the first pass has nothing to remember.
+void
+torrent_explain(const uint8_t *head, size_t have, const struct torrent_rules *rules,
+                const struct zcb_torrent_message *m, struct zcb_torrent_error *out)
+{
+    uint32_t len = torrent_get_u32(head), field = 0;
+    enum torrent_shape shape = have > 4 ? shape_of(head[4]) : TORRENT_UNKNOWN;
+    const char *reason = wrong_length(rules, shape, len);
+
+    if (have > 4 && is_length(rules, shape, len))
+        reason = wrong_span(rules, m, &field);
+    *out = (struct zcb_torrent_error){reason, field, len, have > 4 ? head[4] : -1};
+}
+
+// What torrent_parse() has not to do for the shortest and most frequent ones.
+static __attribute__((noinline)) int
+parse_long(const uint8_t *head, uint32_t len, enum torrent_shape shape,
+           const struct torrent_rules *rules, struct zcb_torrent_message *out)
+{
+    uint32_t header = headers[shape], field;
+
+    if (shape == TORRENT_PORT)
+        out->index = (uint32_t)head[5] << 8 | head[6];
+    if (shape == TORRENT_EXTENSION)
+        out->extended_id = head[5];
+    if (shape == TORRENT_UNKNOWN)
+        out->kind = ZCB_TORRENT_UNKNOWN;
+    if (shape >= TORRENT_UNKNOWN) {
+        out->payload_off = header;
+        out->payload_len = len - (header - 4);
+    }
+    if (shape != TORRENT_SPAN && shape != TORRENT_BLOCK)
+        return (int)header;
+    out->index = torrent_get_u32(head + 5);
+    out->begin = torrent_get_u32(head + 9);
+    out->length = shape == TORRENT_SPAN ? torrent_get_u32(head + 13) : len - 9;
+    return ZCB_LIKELY(wrong_span(rules, out, &field) == NULL) ? (int)header : -EBADMSG;
+}
+
 int
 torrent_parse(const uint8_t *head, size_t have, const struct torrent_rules *rules,
-              struct zcb_torrent_message *out, struct zcb_torrent_error *error)
+              struct zcb_torrent_message *out)
 {
-    struct zcb_torrent_message m = {0};
-    const char *reason;
-    enum shape shape;
-    uint32_t len, header, field;
+    enum torrent_shape shape;
+    uint32_t len;
 
-    if (have < 4)
-        return -EAGAIN;
+    if (ZCB_UNLIKELY(have < 5)) {
+        len = have < 4 ? 1 : torrent_get_u32(head);
+        if (len != 0)
+            return len > rules->max_any ? -EBADMSG : -EAGAIN;
+    }
     len = torrent_get_u32(head);
-    m.size = (uint64_t)len + 4;
-    if (len == 0) {
-        m.kind = ZCB_TORRENT_KEEPALIVE;
-        *out = m;
+    if (ZCB_UNLIKELY(len == 0)) {
+        *out = (struct zcb_torrent_message){.kind = ZCB_TORRENT_KEEPALIVE, .size = 4};
         return 4;
     }
-    if (ZCB_UNLIKELY(len > rules->max_any))
-        return refuse(error, "message longer than any that is allowed", 0, len,
-                      have > 4 ? head[4] : -1);
-    if (have < 5)
+    shape = shape_of(head[4]);
+    if (ZCB_UNLIKELY(!is_length(rules, shape, len)))
+        return -EBADMSG;
+    if (ZCB_UNLIKELY(have < headers[shape]))
         return -EAGAIN;
-    m.id = head[4];
-    shape = m.id < sizeof(shapes) ? (enum shape)shapes[m.id] : UNKNOWN;
-    m.kind = shape == UNKNOWN ? ZCB_TORRENT_UNKNOWN : (enum zcb_torrent_kind)m.id;
-    reason = judge_length(shape, len, rules);
-    if (ZCB_UNLIKELY(reason != NULL))
-        return refuse(error, reason, 0, len, m.id);
-    header = layouts[shape].header;
-    if (have < header)
-        return -EAGAIN;
-    if (layouts[shape].payload) {
-        m.payload_off = header;
-        m.payload_len = len - (header - 4);
-    }
-    switch (shape) {
-    case INDEX:
-        m.index = torrent_get_u32(head + 5);
-        break;
-    case SPAN:
-        m.index = torrent_get_u32(head + 5);
-        m.begin = torrent_get_u32(head + 9);
-        m.length = torrent_get_u32(head + 13);
-        break;
-    case BLOCK:
-        m.index = torrent_get_u32(head + 5);
-        m.begin = torrent_get_u32(head + 9);
-        m.length = m.payload_len;
-        break;
-    case PORT:
-        m.index = (uint32_t)head[5] << 8 | head[6];
-        break;
-    case EXTENSION:
-        m.extended_id = head[5];
-        break;
-    default:
-        break;
-    }
-    reason = judge_fields(shape, &m, rules, &field);
-    if (ZCB_UNLIKELY(reason != NULL))
-        return refuse(error, reason, field, len, m.id);
-    *out = m;
-    return (int)header;
+    *out = (struct zcb_torrent_message){
+        .kind = (enum zcb_torrent_kind)head[4], .id = head[4], .size = (uint64_t)len + 4};
+    if (shape != TORRENT_INDEX)
+        return parse_long(head, len, shape, rules, out);
+    out->index = torrent_get_u32(head + 5);
+    return ZCB_LIKELY(out->index < rules->pieces) ? 9 : -EBADMSG;
 }
 
 int
@@ -225,6 +238,7 @@ zcb_torrent_peek(const struct zcb_chain *chain, size_t off,
                  struct zcb_torrent_error *error)
 {
     uint8_t scratch[TORRENT_HEADER];
+    struct zcb_torrent_message message;
     struct torrent_rules rules;
     const uint8_t *head;
     size_t have;
@@ -238,9 +252,13 @@ zcb_torrent_peek(const struct zcb_chain *chain, size_t off,
     have = zcb_chain_len(chain) - off;
     have = have < TORRENT_HEADER ? have : TORRENT_HEADER;
     head = zcb_chain_peek(chain, off, have, scratch);
-    r = torrent_parse(head, have, &rules, out, error);
-    if (r == -EBADMSG && error != NULL)
+    r = torrent_parse(head, have, &rules, &message);
+    if (r > 0)
+        *out = message;
+    if (r == -EBADMSG && error != NULL) {
+        torrent_explain(head, have, &rules, &message, error);
         error->at += off;
+    }
     return r;
 }
 

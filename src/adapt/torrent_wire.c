@@ -10,12 +10,49 @@
 // out last, dropped by the next call.
 #include "torrent.h"
 
-// Bytes leave the chain's front.
+// `in` is used up, or elsewhere.
 static void
+end_of_in(struct zcb_torrent_wire *wire)
+{
+    wire->in_len = 0;
+    zcb_packet_unref(&wire->packet);
+}
+
+int
+torrent_absorb_rest(struct zcb_torrent_wire *wire)
+{
+    struct zcb_packet rest = {wire->in, wire->in_len, wire->packet.owner};
+    int r;
+
+    if (wire->room.iov_len == 0) {
+        r = zcb_chain_push(&wire->chain, &rest);
+        if (r < 0)
+            return r;
+        wire->packet = rest; // empty: the reference is the chain's
+    } else {
+        r = zcb_chain_commit(&wire->chain, wire->in_size);
+        if (r < 0)
+            return r;
+        zcb_chain_discard(&wire->chain, wire->in_size - wire->in_len);
+        wire->room.iov_len = 0;
+    }
+    end_of_in(wire);
+    return 0;
+}
+
+// Bytes have been dealt with.
+static inline void
 eat(struct zcb_torrent_wire *wire, size_t len)
 {
-    zcb_chain_discard(&wire->chain, len);
     wire->at += len;
+    if (ZCB_UNLIKELY(wire->in_len == 0)) {
+        zcb_chain_discard(&wire->chain, len);
+        return;
+    }
+    wire->in += len;
+    wire->in_len -= len;
+    if (ZCB_UNLIKELY(wire->in_len == 0))
+        end_of_in(wire);
 }
 
 int
@@ -44,6 +81,8 @@ torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_me
         if (torrent_queue_take(&wire->queue, message->index, message->begin, message->length,
                                &entry)) {
             if (!entry.dead)
+                wire->ticket = torrent_ticket(wire->assembler, &entry.request, &wire->place);
+            if (!entry.dead && wire->ticket != NULL)
                 wire->request = entry.request;
         } else {
             wire->current.result = ZCB_TORRENT_UNASKED;
@@ -92,173 +131,52 @@ payload_end(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     return 1;
 }
 
+// What has come went to its place. -EAGAIN: there is more to come, and nothing left of what came.
 int
 torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
                         struct zcb_torrent_message *out)
 {
     wire->got += len;
-    return wire->got < wire->current.payload_len ? 0 : payload_end(wire, out);
+    return ZCB_LIKELY(wire->got < wire->current.payload_len) ? -EAGAIN : payload_end(wire, out);
 }
 
-// Payload that is in the chain goes to its place. 1: message; 0: go on; -EAGAIN: more is to come.
+// 1: message; 0: go on; -EAGAIN: more is to come.
 static int
 step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
-    size_t len = zcb_chain_len(&wire->chain), left = wire->current.payload_len - wire->got;
-    struct iovec place;
+    uint32_t left = wire->current.payload_len - wire->got;
+    size_t have = wire->in_len != 0 ? wire->in_len : zcb_chain_len(&wire->chain);
+    uint32_t len = have < left ? (uint32_t)have : left;
 
-    if (len == 0 && left != 0)
-        return -EAGAIN;
-    len = len < left ? len : left;
     // The block may have been given to another peer since its first bytes came.
-    if (wire->request.ticket != 0 &&
-        zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) < 0)
+    if (wire->request.ticket != 0 && *wire->ticket != wire->request.ticket)
         wire->request.ticket = 0;
-    if (wire->request.ticket != 0 &&
-        zcb_chain_consume(&wire->chain, (uint8_t *)place.iov_base + wire->got, len) == 0)
-        wire->at += len;
-    else
+    if (wire->request.ticket == 0 || len == 0) {
         eat(wire, len);
-    return torrent_payload_advance(wire, (uint32_t)len, out);
-}
+    } else if (wire->in_len != 0) {
+        memcpy(wire->place + wire->got, wire->in, len);
+        zcb_count_copy(ZCB_COPY_CONSUME, len);
+        eat(wire, len);
+    } else {
+        int r = zcb_chain_consume(&wire->chain, wire->place + wire->got, len);
 
-static uint32_t
-count_bits(const uint8_t *bits, size_t len)
-{
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += (uint32_t)__builtin_popcount(bits[i]);
-    return n;
-}
-
-static int
-set_all(struct zcb_torrent_wire *wire, bool have)
-{
-    uint32_t used = wire->geometry->piece_count % 8;
-
-    memset(wire->bits, have ? 0xff : 0, wire->bits_size);
-    if (have && used != 0)
-        wire->bits[wire->bits_size - 1] = (uint8_t)(0xff << (8 - used));
-    wire->pieces = have ? wire->geometry->piece_count : 0;
-    return 0;
-}
-
-static int
-note_bitfield(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
-{
-    struct zcb_cursor cursor;
-    uint8_t last = 0;
-
-    if (zcb_chain_copy_to(&wire->chain, 4 + (size_t)wire->bits_size, &last, 1) < 0)
-        return -EAGAIN;
-    if (wire->geometry->piece_count % 8 != 0 &&
-        (last & (0xff >> wire->geometry->piece_count % 8)) != 0)
-        return torrent_fail(wire, "bitfield with spare bits set", m, 4 + (uint32_t)wire->bits_size);
-    // One that comes late stands for many HAVEs: nothing that was said before is taken back.
-    if (zcb_cursor_init(&cursor, &wire->chain, 5) < 0)
-        return -EAGAIN;
-    for (size_t i = 0; i < wire->bits_size; i++) {
-        uint8_t byte;
-
-        if (zcb_cursor_u8(&cursor, &byte) < 0)
-            return -EAGAIN;
-        wire->bits[i] |= byte;
+        if (r < 0)
+            return r; // cannot be: they are there
+        wire->at += len;
     }
-    wire->pieces = count_bits(wire->bits, wire->bits_size);
-    return 0;
+    return torrent_payload_advance(wire, len, out);
 }
 
-static int
-note_reject(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
-{
-    struct torrent_entry entry;
-
-    if (!torrent_queue_take(&wire->queue, m->index, m->begin, m->length, &entry)) {
-        if ((wire->flags & ZCB_TORRENT_STRICT) != 0 ||
-            wire->unasked++ >= wire->rules.limits.max_unasked)
-            return torrent_fail(wire, "reject of what was not asked for", m, 5);
-        return 0;
-    }
-    if (entry.dead)
-        return 0;
-    torrent_cancel(wire->assembler, &entry.request);
-    wire->stats.rejected++;
-    // Or asking and refusing would go round as fast as the line allows.
-    wire->ask_from_ms = wire->now_ms > UINT64_MAX - 1000 ? UINT64_MAX : wire->now_ms + 1000;
-    return 0;
-}
-
-// Takes note of a message that is whole, at the chain's front. 0, -EBADMSG.
-static int
+// Takes note of a message that is whole. 0, -EBADMSG.
+static inline int
 note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
-    bool of_fast = m->kind >= ZCB_TORRENT_SUGGEST && m->kind <= ZCB_TORRENT_ALLOWED_FAST;
-    bool early = m->kind == ZCB_TORRENT_BITFIELD || m->kind == ZCB_TORRENT_HAVE_ALL ||
-                 m->kind == ZCB_TORRENT_HAVE_NONE;
-    int r = 0;
-
-    // What follows lies in places that this message gives up; it must be out of there first.
-    if ((m->kind == ZCB_TORRENT_CHOKE || m->kind == ZCB_TORRENT_REJECT) && wire->plan != NULL &&
-        wire->plan->left != 0)
-        r = torrent_direct_spill(wire);
-    if (r < 0)
-        return r;
-    if (of_fast && !wire->fast)
-        return torrent_fail(wire, "fast extension message without the extension", m, 4);
-    // BEP 3 and 6 want these first. Some clients send a whole bitfield later instead of many HAVEs,
-    // which does no harm; to have none after having some makes no sense.
-    if (early && wire->availability_closed &&
-        (m->kind == ZCB_TORRENT_HAVE_NONE || (wire->flags & ZCB_TORRENT_STRICT) != 0))
-        return torrent_fail(wire, "bitfield, or have all or none, too late", m, 4);
-    switch (m->kind) {
-    case ZCB_TORRENT_CHOKE:
-        wire->choked = true;
-        if (!wire->fast) // BEP 6: with it each request is rejected by itself
-            torrent_queue_choked(wire);
-        return 0; // may come before the bitfield, as the next ones
-    case ZCB_TORRENT_UNCHOKE:
-        if (wire->choked) // one that repeats it does not end the pause after a reject
-            wire->ask_from_ms = 0;
-        wire->choked = false;
-        return 0;
-    case ZCB_TORRENT_INTERESTED:
-    case ZCB_TORRENT_NOT_INTERESTED:
-        wire->interested = m->kind == ZCB_TORRENT_INTERESTED;
-        return 0;
-    case ZCB_TORRENT_PORT:
-    case ZCB_TORRENT_EXTENDED:
-        return 0;
-    case ZCB_TORRENT_KEEPALIVE:
-        wire->stats.keepalives++;
-        if (wire->keepalives_in_a_row++ >= wire->rules.limits.max_keepalives)
-            return torrent_fail(wire, "too many keepalives", m, 0);
-        return 0;
-    case ZCB_TORRENT_HAVE:
-        if (!zcb_torrent_bit(wire->bits, m->index))
-            wire->pieces++;
-        torrent_bit_set(wire->bits, m->index);
-        break;
-    case ZCB_TORRENT_BITFIELD:
-        r = note_bitfield(wire, m);
-        break;
-    case ZCB_TORRENT_HAVE_ALL:
-    case ZCB_TORRENT_HAVE_NONE:
-        r = set_all(wire, m->kind == ZCB_TORRENT_HAVE_ALL);
-        break;
-    case ZCB_TORRENT_REQUEST:
-        wire->stats.peer_requests++;
-        if (wire->open_requests++ >= wire->rules.limits.max_peer_requests)
-            r = torrent_fail(wire, "too many requests", m, 4);
-        break;
-    case ZCB_TORRENT_REJECT:
-        r = note_reject(wire, m);
-        break;
-    default:
-        break;
-    }
+    if (m->kind != ZCB_TORRENT_HAVE)
+        return torrent_note_other(wire, m);
+    wire->pieces += !zcb_torrent_bit(wire->bits, m->index);
+    torrent_bit_set(wire->bits, m->index);
     wire->availability_closed = true;
-    return r;
+    return 0;
 }
 
 // wire->handshake has been read.
@@ -281,8 +199,11 @@ torrent_handshake_done(struct zcb_torrent_wire *wire)
 static int
 step_handshake(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
-    int r = zcb_torrent_peek_handshake(&wire->chain, &wire->handshake, &wire->error);
+    int r = torrent_absorb(wire);
 
+    if (r < 0)
+        return r;
+    r = zcb_torrent_peek_handshake(&wire->chain, &wire->handshake, &wire->error);
     if (r == -EBADMSG)
         wire->state = TORRENT_FAILED;
     if (r < 0)
@@ -296,43 +217,79 @@ step_handshake(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     return 1;
 }
 
+// A header with payload behind it, or to come.
+static int
+step_payload_header(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
+{
+    int r;
+
+    if (m->kind == ZCB_TORRENT_PIECE || m->kind == ZCB_TORRENT_UNKNOWN) {
+        r = torrent_payload_begin(wire, m);
+        if (r == 0)
+            eat(wire, m->payload_off);
+        return r;
+    }
+    r = torrent_absorb(wire); // the rest are given out, or read, from the chain
+    if (r < 0)
+        return r;
+    if (m->size > zcb_chain_len(&wire->chain))
+        return -EAGAIN;
+    r = note(wire, m);
+    if (r < 0)
+        return r;
+    wire->stats.messages++;
+    wire->keepalives_in_a_row = 0;
+    wire->current = *m;
+    wire->hold = (size_t)m->size;
+    return 1;
+}
+
 static int
 step_message(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     uint8_t scratch[TORRENT_HEADER];
-    size_t len = zcb_chain_len(&wire->chain), have = len < TORRENT_HEADER ? len : TORRENT_HEADER;
-    const uint8_t *head = zcb_chain_peek(&wire->chain, 0, have, scratch);
-    int r = torrent_parse(head, have, &wire->rules, out, &wire->error);
+    const uint8_t *head = wire->in;
+    size_t have = wire->in_len;
+    int r;
 
-    if (r < 0) {
-        if (r == -EBADMSG) {
-            wire->error.at += wire->at;
-            wire->state = TORRENT_FAILED;
-        }
-        return r;
+    if (have == 0) {
+        have = zcb_chain_len(&wire->chain);
+        have = have < TORRENT_HEADER ? have : TORRENT_HEADER;
+        head = zcb_chain_peek(&wire->chain, 0, have, scratch);
     }
-    if (out->kind == ZCB_TORRENT_PIECE || out->kind == ZCB_TORRENT_UNKNOWN) {
-        int begun = torrent_payload_begin(wire, out);
-
-        if (begun == 0)
-            eat(wire, (size_t)r);
-        return begun;
+    r = torrent_parse(head, have, &wire->rules, out);
+    if (ZCB_UNLIKELY(r == -EBADMSG)) {
+        torrent_explain(head, have, &wire->rules, out, &wire->error);
+        wire->error.at += wire->at;
+        wire->state = TORRENT_FAILED;
     }
-    if (out->size > len)
-        return -EAGAIN;
-    r = note(wire, out);
     if (r < 0)
+        return r;
+    if (out->payload_off != 0)
+        return step_payload_header(wire, out);
+    r = note(wire, out);
+    if (ZCB_UNLIKELY(r < 0))
         return r;
     wire->stats.messages++;
     if (out->kind != ZCB_TORRENT_KEEPALIVE)
         wire->keepalives_in_a_row = 0;
-    if (out->payload_len == 0 && out->kind != ZCB_TORRENT_EXTENDED) {
-        eat(wire, (size_t)out->size);
-        return 1;
-    }
-    wire->current = *out;
-    wire->hold = (size_t)out->size;
+    eat(wire, (size_t)out->size);
     return 1;
+}
+
+static int
+step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
+{
+    switch (wire->state) {
+    case TORRENT_IN_PAYLOAD:
+        return step_payload(wire, out);
+    case TORRENT_WAIT_MESSAGE:
+        return step_message(wire, out);
+    case TORRENT_WAIT_HANDSHAKE:
+        return step_handshake(wire, out);
+    default:
+        return -EBADMSG;
+    }
 }
 
 int
@@ -346,17 +303,13 @@ zcb_torrent_wire_next(struct zcb_torrent_wire *wire, struct zcb_torrent_message 
         eat(wire, wire->hold);
     wire->hold = 0;
     for (;;) {
-        if (wire->state == TORRENT_IN_PAYLOAD)
-            r = step_payload(wire, out);
-        else if (wire->state == TORRENT_WAIT_MESSAGE)
-            r = step_message(wire, out);
-        else if (wire->state == TORRENT_WAIT_HANDSHAKE)
-            r = step_handshake(wire, out);
-        else
-            return -EBADMSG;
-        // What the chain has is used up: what was received in place comes behind it.
-        if (r == -EAGAIN && wire->plan != NULL && wire->plan->left != 0)
+        r = step(wire, out);
+        if (r == -EAGAIN && wire->in_len != 0) {
+            r = torrent_absorb(wire); // the beginning of a message, that waits for more
+        } else if (r == -EAGAIN && wire->plan != NULL && wire->plan->left != 0) {
+            // What the chain has is used up: what was received in place comes behind it.
             r = torrent_direct_step(wire, out);
+        }
         if (r == -EAGAIN) {
             wire->undrained = false;
             return 0;
