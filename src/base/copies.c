@@ -104,28 +104,45 @@ own_record(void)
     return record;
 }
 
-void
-zcb_count_copy(enum zcb_copy_reason reason, size_t len)
+// One writer: plain adds, but readable from elsewhere.
+static inline void
+add_own(struct zcb_copy_record *record, enum zcb_copy_reason reason, size_t len)
 {
-    struct zcb_copy_record *record;
+    uint64_t *bytes = &record->counts.bytes[reason], *calls = &record->counts.calls[reason];
+
+    __atomic_store_n(bytes, *bytes + len, __ATOMIC_RELAXED);
+    __atomic_store_n(calls, *calls + 1, __ATOMIC_RELAXED);
+}
+
+// The thread's first copy, one without a record, or one that is traced.
+static __attribute__((noinline)) void
+count_slow(enum zcb_copy_reason reason, size_t len)
+{
+    struct zcb_copy_record *record = own_record();
     void (*trace)(void *, enum zcb_copy_reason, size_t);
 
-    if (ZCB_UNLIKELY((unsigned)reason >= ZCB_COPY_REASON_COUNT))
-        return;
-    record = own_record();
-    if (ZCB_LIKELY(record != NULL)) { // one writer: plain adds, but readable from elsewhere
-        uint64_t *bytes = &record->counts.bytes[reason];
-        uint64_t *calls = &record->counts.calls[reason];
-
-        __atomic_store_n(bytes, *bytes + len, __ATOMIC_RELAXED);
-        __atomic_store_n(calls, *calls + 1, __ATOMIC_RELAXED);
+    if (record != NULL) {
+        add_own(record, reason, len);
     } else {
         __atomic_fetch_add(&common.bytes[reason], len, __ATOMIC_RELAXED);
         __atomic_fetch_add(&common.calls[reason], 1, __ATOMIC_RELAXED);
     }
     trace = __atomic_load_n(&trace_function, __ATOMIC_ACQUIRE);
-    if (ZCB_UNLIKELY(trace != NULL))
+    if (trace != NULL)
         trace(__atomic_load_n(&trace_ctx, __ATOMIC_RELAXED), reason, len);
+}
+
+void
+zcb_count_copy(enum zcb_copy_reason reason, size_t len)
+{
+    struct zcb_copy_record *record = zcb_thread.copies;
+
+    if (ZCB_UNLIKELY((unsigned)reason >= ZCB_COPY_REASON_COUNT))
+        return;
+    if (ZCB_LIKELY(record != NULL && __atomic_load_n(&trace_function, __ATOMIC_RELAXED) == NULL))
+        add_own(record, reason, len);
+    else
+        count_slow(reason, len);
 }
 
 static void
