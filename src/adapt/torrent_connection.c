@@ -228,6 +228,17 @@ zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
     return 0;
 }
 
+// Bytes came by another way than the plan.
+static void
+came(struct zcb_torrent_wire *wire, size_t len)
+{
+    wire->room.iov_len = 0;
+    torrent_direct_end(wire);
+    wire->planned = false;
+    wire->undrained = true;
+    wire->stats.bytes += len;
+}
+
 int
 zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
 {
@@ -244,17 +255,26 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
         r = zcb_chain_push(&wire->chain, packet);
     if (r < 0)
         return r;
+    came(wire, len);
     if (packet->len != 0) { // the chain is empty
         wire->packet = *packet;
         wire->in = packet->data;
         wire->in_len = len;
         *packet = (struct zcb_packet){0};
     }
-    wire->room.iov_len = 0;
-    torrent_direct_end(wire);
-    wire->planned = false;
-    wire->undrained = true;
-    wire->stats.bytes += len;
+    return 0;
+}
+
+int
+zcb_torrent_wire_feed(struct zcb_torrent_wire *wire, const void *data, size_t len)
+{
+    if (wire == NULL || (data == NULL && len != 0))
+        return -EINVAL;
+    if (wire->in_len != 0 || (wire->plan != NULL && wire->plan->left != 0))
+        return -EBUSY;
+    came(wire, len);
+    wire->in = data;
+    wire->in_len = len;
     return 0;
 }
 

@@ -21,22 +21,46 @@ end_of_in(struct zcb_torrent_wire *wire)
 int
 torrent_absorb_rest(struct zcb_torrent_wire *wire)
 {
-    struct zcb_packet rest = {wire->in, wire->in_len, wire->packet.owner};
     int r;
 
-    if (wire->room.iov_len == 0) {
-        r = zcb_chain_push(&wire->chain, &rest);
-        if (r < 0)
-            return r;
-        wire->packet = rest; // empty: the reference is the chain's
-    } else {
+    if (wire->room.iov_len != 0) {
         r = zcb_chain_commit(&wire->chain, wire->in_size);
         if (r < 0)
             return r;
         zcb_chain_discard(&wire->chain, wire->in_size - wire->in_len);
         wire->room.iov_len = 0;
+    } else if (wire->packet.data != NULL) {
+        struct zcb_packet rest = {wire->in, wire->in_len, wire->packet.owner};
+
+        r = zcb_chain_push(&wire->chain, &rest);
+        if (r < 0)
+            return r;
+        wire->packet = rest; // empty: the reference is the chain's
+    } else {
+        r = zcb_chain_append(&wire->chain, wire->in, wire->in_len);
+        if (r < 0)
+            return r;
     }
     end_of_in(wire);
+    return 0;
+}
+
+// The message in front is not whole. Of bytes that are lent, which are copied, it gets no more than
+// a header needs: the rest may be payload, and that has another place to go to.
+static int
+absorb_more(struct zcb_torrent_wire *wire)
+{
+    size_t have = zcb_chain_len(&wire->chain), len = TORRENT_HEADER - have;
+    int r;
+
+    if (wire->state != TORRENT_WAIT_MESSAGE || have == 0 || have >= TORRENT_HEADER ||
+        wire->in_len <= len)
+        return torrent_absorb(wire);
+    r = zcb_chain_append(&wire->chain, wire->in, len);
+    if (r < 0)
+        return r;
+    wire->in += len;
+    wire->in_len -= len;
     return 0;
 }
 
@@ -45,7 +69,7 @@ static inline void
 eat(struct zcb_torrent_wire *wire, size_t len)
 {
     wire->at += len;
-    if (ZCB_UNLIKELY(wire->in_len == 0)) {
+    if (ZCB_UNLIKELY(zcb_chain_len(&wire->chain) != 0)) {
         zcb_chain_discard(&wire->chain, len);
         return;
     }
@@ -145,15 +169,18 @@ static int
 step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     uint32_t left = wire->current.payload_len - wire->got;
-    size_t have = wire->in_len != 0 ? wire->in_len : zcb_chain_len(&wire->chain);
+    size_t buffered = zcb_chain_len(&wire->chain);
+    size_t have = buffered != 0 ? buffered : wire->in_len;
     uint32_t len = have < left ? (uint32_t)have : left;
 
+    if (len == 0)
+        return left != 0 ? -EAGAIN : torrent_payload_advance(wire, 0, out);
     // The block may have been given to another peer since its first bytes came.
     if (wire->request.ticket != 0 && *wire->ticket != wire->request.ticket)
         wire->request.ticket = 0;
-    if (wire->request.ticket == 0 || len == 0) {
+    if (wire->request.ticket == 0) {
         eat(wire, len);
-    } else if (wire->in_len != 0) {
+    } else if (buffered == 0) {
         memcpy(wire->place + wire->got, wire->in, len);
         zcb_count_copy(ZCB_COPY_CONSUME, len);
         eat(wire, len);
@@ -249,11 +276,12 @@ step_message(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     uint8_t scratch[TORRENT_HEADER];
     const uint8_t *head = wire->in;
-    size_t have = wire->in_len;
+    size_t have = zcb_chain_len(&wire->chain);
     int r;
 
     if (have == 0) {
-        have = zcb_chain_len(&wire->chain);
+        have = wire->in_len;
+    } else {
         have = have < TORRENT_HEADER ? have : TORRENT_HEADER;
         head = zcb_chain_peek(&wire->chain, 0, have, scratch);
     }
@@ -305,7 +333,7 @@ zcb_torrent_wire_next(struct zcb_torrent_wire *wire, struct zcb_torrent_message 
     for (;;) {
         r = step(wire, out);
         if (r == -EAGAIN && wire->in_len != 0) {
-            r = torrent_absorb(wire); // the beginning of a message, that waits for more
+            r = absorb_more(wire);
         } else if (r == -EAGAIN && wire->plan != NULL && wire->plan->left != 0) {
             // What the chain has is used up: what was received in place comes behind it.
             r = torrent_direct_step(wire, out);
