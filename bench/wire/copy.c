@@ -120,24 +120,10 @@ run_receive(void *ctx, struct bench_run *run)
     return 0;
 }
 
-static int
-check_feed(void *ctx)
-{
-    return wire_check(ctx, run_feed);
-}
-
-static int
-check_receive(void *ctx)
-{
-    return wire_check(ctx, run_receive);
-}
-
 const struct wire_peer wire_copy = {
     .name = "memcpy of the payload (limit)",
     .create = create,
     .destroy = destroy,
     .feed = run_feed,
     .receive = run_receive,
-    .check_feed = check_feed,
-    .check_receive = check_receive,
 };

@@ -80,49 +80,34 @@ parse(struct wire_bench *bench, struct peer *peer, const uint8_t *data, size_t l
     return 0;
 }
 
-static int
-run(struct wire_bench *bench, uint64_t n, bool receive)
+static inline int
+feed_packet(struct wire_bench *bench, size_t number)
 {
-    const struct wire_stream *stream = bench->stream;
+    const struct wire_packet *packet = &bench->stream->packets[number];
+
+    return parse(bench, bench->state, packet->data, packet->len);
+}
+
+static inline int
+receive_packet(struct wire_bench *bench, size_t number)
+{
+    const struct wire_packet *packet = &bench->stream->packets[number];
     struct peer *peer = bench->state;
 
-    for (; n != 0; n--) {
-        for (size_t i = 0; i < stream->count; i++) {
-            const uint8_t *data = stream->packets[i].data;
-
-            if (receive) {
-                memcpy(peer->buffer, data, stream->packets[i].len);
-                data = peer->buffer;
-            }
-            if (parse(bench, peer, data, stream->packets[i].len) < 0)
-                return -1;
-        }
-    }
-    return 0;
+    memcpy(peer->buffer, packet->data, packet->len);
+    return parse(bench, peer, peer->buffer, packet->len);
 }
 
 static int
-run_feed(void *ctx, struct bench_run *it)
+run_feed(void *bench, struct bench_run *run)
 {
-    return run(ctx, it->n, false);
+    return wire_packets(bench, run->n, feed_packet);
 }
 
 static int
-run_receive(void *ctx, struct bench_run *it)
+run_receive(void *bench, struct bench_run *run)
 {
-    return run(ctx, it->n, true);
-}
-
-static int
-check_feed(void *ctx)
-{
-    return wire_check(ctx, run_feed);
-}
-
-static int
-check_receive(void *ctx)
-{
-    return wire_check(ctx, run_receive);
+    return wire_packets(bench, run->n, receive_packet);
 }
 
 const struct wire_peer wire_early = {
@@ -131,6 +116,4 @@ const struct wire_peer wire_early = {
     .destroy = destroy,
     .feed = run_feed,
     .receive = run_receive,
-    .check_feed = check_feed,
-    .check_receive = check_receive,
 };

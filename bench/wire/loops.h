@@ -14,7 +14,7 @@
 // receive goes by way of the contender's own memory; size is the bytes that wait, head looks at the
 // first of these; take copies out, and drops.
 //
-// and puts WIRE_PEER_LOOPS into its struct wire_peer. Contenders in C++ include this too.
+// and puts WIRE_PEER_LOOPS of rounds.h into its struct wire_peer. Contenders in C++ include this too.
 
 #include "wire/peer.h"
 
@@ -50,48 +50,4 @@ parse(struct wire_bench *bench, struct peer *peer)
     }
 }
 
-static int
-run_feed(void *ctx, struct bench_run *run)
-{
-    struct wire_bench *bench = (struct wire_bench *)ctx;
-    struct peer *peer = (struct peer *)bench->state;
-    const struct wire_stream *stream = bench->stream;
-
-    for (uint64_t n = 0; n < run->n; n++)
-        for (size_t i = 0; i < stream->count; i++)
-            if (feed(peer, i, stream->packets[i].data, stream->packets[i].len) < 0 ||
-                parse(bench, peer) < 0)
-                return -1;
-    return 0;
-}
-
-static int
-run_receive(void *ctx, struct bench_run *run)
-{
-    struct wire_bench *bench = (struct wire_bench *)ctx;
-    struct peer *peer = (struct peer *)bench->state;
-    const struct wire_stream *stream = bench->stream;
-
-    for (uint64_t n = 0; n < run->n; n++)
-        for (size_t i = 0; i < stream->count; i++)
-            if (receive(peer, stream->packets[i].data, stream->packets[i].len) < 0 ||
-                parse(bench, peer) < 0)
-                return -1;
-    return 0;
-}
-
-static int
-check_feed(void *ctx)
-{
-    return wire_check((struct wire_bench *)ctx, run_feed);
-}
-
-static int
-check_receive(void *ctx)
-{
-    return wire_check((struct wire_bench *)ctx, run_receive);
-}
-
-#define WIRE_PEER_LOOPS                                                                            \
-    .create = create, .destroy = destroy, .feed = run_feed, .receive = run_receive,                \
-    .check_feed = check_feed, .check_receive = check_receive
+#include "wire/rounds.h"

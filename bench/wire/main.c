@@ -10,6 +10,8 @@ static const struct wire_peer *const peers[] = {
     &wire_zcbuf,
     &wire_zcbuf_early,
     &wire_zcbuf_torrent,
+    &wire_zcbuf_torrent_lent,
+    &wire_zcbuf_torrent_direct,
     &wire_copy,
     &wire_early,
     &wire_linear,
@@ -66,23 +68,20 @@ compare(const struct bench_case *what, const struct wire_plan *plan, bool receiv
     for (int i = 0; i < PEERS; i++) {
         const struct wire_peer *peer = peers[i];
 
-        benches[i] = (struct wire_bench){.state = peer->create(&stream), .stream = &stream};
-        rows[i] = (struct bench_row){peer->name,
-                                     receive ? peer->receive : peer->feed,
-                                     receive ? peer->check_receive : peer->check_feed,
-                                     &benches[i],
-                                     0,
-                                     0};
-        if (peer == &wire_zcbuf_early)
-            rows[i].name = bench_own_row("payload as it comes");
-        if (peer == &wire_zcbuf_torrent)
-            rows[i].name = bench_own_row("torrent wire");
-#if BENCH_HAVE_LIBEVENT
-        if (receive && peer == &wire_evbuffer_reference) // no such way
-            rows[i].work = NULL;
-#endif
-        if (benches[i].state == NULL)
-            rows[i].work = NULL;
+        benches[i] = (struct wire_bench){
+            .stream = &stream,
+            .work = receive ? peer->receive : peer->feed,
+        };
+        rows[i] = (struct bench_row){
+            .name = peer->own ? bench_own_row(peer->name) : peer->name,
+            .check = wire_check,
+            .ctx = &benches[i],
+        };
+        if (benches[i].work == NULL)
+            continue;
+        benches[i].state = peer->create(&stream);
+        if (benches[i].state != NULL)
+            rows[i].work = benches[i].work;
     }
     bench_compare(what, rows, PEERS);
     for (int i = 0; i < PEERS; i++)

@@ -5,7 +5,7 @@
 
 #include "wire/zcbuf_chain.h"
 
-static int
+static inline int
 parse(struct wire_bench *bench, struct peer *peer)
 {
     struct zcb_chain *chain = &peer->chain;
@@ -51,52 +51,7 @@ parse(struct wire_bench *bench, struct peer *peer)
     }
 }
 
-static int
-run_feed(void *ctx, struct bench_run *run)
-{
-    struct wire_bench *bench = ctx;
-    const struct wire_stream *stream = bench->stream;
-
-    for (uint64_t n = 0; n < run->n; n++)
-        for (size_t i = 0; i < stream->count; i++)
-            if (feed(bench->state, i, stream->packets[i].data, stream->packets[i].len) < 0 ||
-                parse(bench, bench->state) < 0)
-                return -1;
-    return 0;
-}
-
-static int
-run_receive(void *ctx, struct bench_run *run)
-{
-    struct wire_bench *bench = ctx;
-    const struct wire_stream *stream = bench->stream;
-
-    for (uint64_t n = 0; n < run->n; n++)
-        for (size_t i = 0; i < stream->count; i++)
-            if (receive(bench->state, stream->packets[i].data, stream->packets[i].len) < 0 ||
-                parse(bench, bench->state) < 0)
-                return -1;
-    return 0;
-}
-
-static int
-check_feed(void *ctx)
-{
-    return wire_check(ctx, run_feed);
-}
-
-static int
-check_receive(void *ctx)
-{
-    return wire_check(ctx, run_receive);
-}
+#include "wire/rounds.h"
 
 const struct wire_peer wire_zcbuf_early = {
-    .name = "early", // main.c puts the library in front
-    .create = create,
-    .destroy = destroy,
-    .feed = run_feed,
-    .receive = run_receive,
-    .check_feed = check_feed,
-    .check_receive = check_receive,
-};
+    .name = "payload as it comes", .own = true, WIRE_PEER_LOOPS};

@@ -93,10 +93,11 @@ wrap_packets(struct client *client)
 }
 
 static void *
-create(struct wire_stream *stream)
+create_with(struct wire_stream *stream, uint32_t flags)
 {
     static const struct zcb_torrent_handshake handshake;
-    struct zcb_torrent_wire_config config = {.peer_handshake = &handshake, .pipeline = PIPELINE};
+    struct zcb_torrent_wire_config config = {
+        .peer_handshake = &handshake, .pipeline = PIPELINE, .flags = flags};
     struct client *client = bench_alloc(sizeof(*client));
 
     client->stream = stream;
@@ -108,6 +109,18 @@ create(struct wire_stream *stream)
         return client;
     bench_skip("the torrent adapter", "it could not be set up");
     return NULL; // the program is about to end: what was made so far is left
+}
+
+static void *
+create(struct wire_stream *stream)
+{
+    return create_with(stream, 0);
+}
+
+static void *
+create_direct(struct wire_stream *stream)
+{
+    return create_with(stream, ZCB_TORRENT_DIRECT);
 }
 
 static void
@@ -157,27 +170,42 @@ messages(struct wire_bench *bench, struct client *client)
     return result;
 }
 
-static int
-push(struct client *client, size_t i)
+static inline int
+push_packet(struct wire_bench *bench, size_t number)
 {
-    const struct wire_packet *from = &client->stream->packets[i];
+    struct client *client = bench->state;
+    const struct wire_packet *from = &client->stream->packets[number];
     struct zcb_packet packet;
 
     if (client->packets != NULL)
-        packet = zcb_packet_ref(&client->packets[i]);
+        packet = zcb_packet_ref(&client->packets[number]);
     else if (zcb_packet_slice(&client->region, (size_t)(from->data - client->region.data),
                               from->len, &packet) < 0)
         return -1;
-    return zcb_torrent_wire_push(client->wire, &packet);
+    return zcb_torrent_wire_push(client->wire, &packet) < 0 ? -1 : messages(bench, client);
+}
+
+static inline int
+lend_packet(struct wire_bench *bench, size_t number)
+{
+    struct client *client = bench->state;
+    const struct wire_packet *from = &client->stream->packets[number];
+
+    return zcb_torrent_wire_feed(client->wire, from->data, from->len) < 0 ? -1
+                                                                          : messages(bench, client);
 }
 
 // What readv() into the plan would do.
-static int
-receive(struct wire_bench *bench, struct client *client, const uint8_t *data, size_t len)
+static inline int
+receive_packet(struct wire_bench *bench, size_t number)
 {
+    struct client *client = bench->state;
+    const uint8_t *data = client->stream->packets[number].data;
+    size_t len = client->stream->packets[number].len;
+
     while (len != 0) {
-        struct iovec plan[8];
-        int n = zcb_torrent_wire_recv_plan(client->wire, plan, 8), result;
+        struct iovec plan[64];
+        int n = zcb_torrent_wire_recv_plan(client->wire, plan, 64), result;
         size_t done = 0;
 
         if (n <= 0)
@@ -210,58 +238,60 @@ start_over(struct client *client)
     return ask(client);
 }
 
-static int
-run(struct wire_bench *bench, uint64_t n, bool received)
+static inline int
+rounds(struct wire_bench *bench, uint64_t n, int (*packet)(struct wire_bench *bench, size_t number))
 {
-    struct client *client = bench->state;
-    const struct wire_stream *stream = bench->stream;
     int result = 0;
 
     for (; n != 0 && result >= 0; n--) {
-        result = start_over(client);
-        for (size_t i = 0; i < stream->count && result >= 0; i++) {
-            if (received) {
-                result = receive(bench, client, stream->packets[i].data, stream->packets[i].len);
-            } else {
-                result = push(client, i);
-                if (result == 0)
-                    result = messages(bench, client);
-            }
-        }
+        result = start_over(bench->state);
+        if (result >= 0)
+            result = wire_packets(bench, 1, packet);
     }
     return result;
 }
 
 static int
-run_feed(void *ctx, struct bench_run *it)
+run_push(void *bench, struct bench_run *run)
 {
-    return run(ctx, it->n, false);
+    return rounds(bench, run->n, push_packet);
 }
 
 static int
-run_receive(void *ctx, struct bench_run *it)
+run_lend(void *bench, struct bench_run *run)
 {
-    return run(ctx, it->n, true);
+    return rounds(bench, run->n, lend_packet);
 }
 
 static int
-check_feed(void *ctx)
+run_receive(void *bench, struct bench_run *run)
 {
-    return wire_check(ctx, run_feed);
-}
-
-static int
-check_receive(void *ctx)
-{
-    return wire_check(ctx, run_receive);
+    return rounds(bench, run->n, receive_packet);
 }
 
 const struct wire_peer wire_zcbuf_torrent = {
-    .name = "torrent wire", // main.c puts the library in front
+    .name = "torrent wire",
+    .own = true,
     .create = create,
     .destroy = destroy,
-    .feed = run_feed,
+    .feed = run_push,
     .receive = run_receive,
-    .check_feed = check_feed,
-    .check_receive = check_receive,
+};
+
+// Packets are not made: the wire looks at the bytes where they are.
+const struct wire_peer wire_zcbuf_torrent_lent = {
+    .name = "torrent wire, lent memory",
+    .own = true,
+    .create = create,
+    .destroy = destroy,
+    .feed = run_lend,
+};
+
+// Bytes are received into their pieces, where that can be foretold.
+const struct wire_peer wire_zcbuf_torrent_direct = {
+    .name = "torrent wire, direct",
+    .own = true,
+    .create = create_direct,
+    .destroy = destroy,
+    .receive = run_receive,
 };
