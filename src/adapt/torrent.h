@@ -168,24 +168,44 @@ void torrent_open_link(struct zcb_torrent_assembler *assembler, struct torrent_s
                        bool first);
 void torrent_open_unlink(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot);
 
-// The ticket in the block's record, and *place, if the reservation stands; else NULL. It has ended
-// when another number is found there; the record lives as long as the assembler.
-const uint64_t *torrent_ticket(const struct zcb_torrent_assembler *assembler,
-                               const struct zcb_torrent_request *request, uint8_t **place);
+// A reservation as a wire holds it: where to look is found once. It stands as long as its ticket is
+// in the block's record, which lives as long as the assembler.
+struct torrent_claim {
+    struct zcb_torrent_request request; // ticket 0: none
+    struct torrent_slot *slot;
+    struct torrent_block *block;
+};
+
+static inline bool
+torrent_stands(const struct torrent_claim *claim)
+{
+    return claim->request.ticket != 0 && claim->block->ticket == claim->request.ticket;
+}
+
+static inline uint8_t *
+torrent_place(const struct torrent_claim *claim)
+{
+    return claim->slot->base + claim->request.begin;
+}
+
+// False: it does not stand.
+bool torrent_claim(const struct zcb_torrent_assembler *assembler,
+                   const struct zcb_torrent_request *request, struct torrent_claim *out);
+
+// All bytes are in place; it stands. An enum zcb_torrent_result.
+int torrent_commit(struct zcb_torrent_assembler *assembler, const struct torrent_claim *claim);
+
+// Ends it, if it stands, even where a plan has pinned it.
+void torrent_give_up(struct zcb_torrent_assembler *assembler, const struct torrent_claim *claim);
 
 // Ends the reservation of a block that has one.
 void torrent_revoke(struct zcb_torrent_assembler *assembler, struct torrent_slot *slot,
                     uint32_t block);
 
-// A reservation that still stands is kept from timing out and changing hands, or not any more.
-int torrent_cancel(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request);
-void torrent_pin(struct zcb_torrent_assembler *assembler, const struct zcb_torrent_request *request,
-                 bool pinned);
-
 // ---- wire
 
 struct torrent_entry {
-    struct zcb_torrent_request request;
+    struct torrent_claim claim;
     bool dead;       // the block is not awaited any more; its answer may come all the same
     bool cancel_due; // and the peer has not been told
 };
@@ -215,7 +235,7 @@ struct torrent_segment {
     enum torrent_segment_kind kind;
     uint8_t *base;
     uint32_t len;
-    struct zcb_torrent_request request; // BODY, HEAD
+    struct torrent_claim claim; // BODY, HEAD
 };
 
 #define TORRENT_DIRECT_BLOCKS_MAX 64
@@ -255,9 +275,7 @@ struct zcb_torrent_wire {
 
     // While in a payload.
     struct zcb_torrent_message current;
-    struct zcb_torrent_request request; // ticket 0: dropped as it comes
-    const uint64_t *ticket; // of the block's record: another when it is not ours any more
-    uint8_t *place;         // where the block is
+    struct torrent_claim claim; // none: dropped as it comes
     uint32_t got;
 
     size_t hold;    // bytes at the chain's front of the message that next() gave out last
@@ -307,7 +325,7 @@ int torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
                             struct zcb_torrent_message *out);
 
 int torrent_queue_init(struct torrent_queue *queue, uint32_t depth);
-bool torrent_queue_add(struct torrent_queue *queue, const struct zcb_torrent_request *request);
+bool torrent_queue_add(struct torrent_queue *queue, const struct torrent_claim *claim);
 
 // Takes the entry with that block out. False: there is none.
 bool torrent_queue_take(struct torrent_queue *queue, uint32_t index, uint32_t begin,

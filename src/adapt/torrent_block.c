@@ -42,27 +42,17 @@ zcb_torrent_assembler_place(const struct zcb_torrent_assembler *a,
     return 0;
 }
 
-const uint64_t *
-torrent_ticket(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
-               uint8_t **place)
+bool
+torrent_claim(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
+              struct torrent_claim *out)
 {
-    struct torrent_slot *slot;
     uint32_t block;
 
-    if (find(a, request, &slot, &block) < 0)
-        return NULL;
-    *place = slot->base + request->begin;
-    return &slot->blocks[block].ticket;
-}
-
-void
-torrent_pin(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request, bool pinned)
-{
-    struct torrent_slot *slot;
-    uint32_t block;
-
-    if (find(a, request, &slot, &block) == 0)
-        slot->blocks[block].pinned = pinned;
+    if (find(a, request, &out->slot, &block) < 0)
+        return false;
+    out->request = *request;
+    out->block = &out->slot->blocks[block];
+    return true;
 }
 
 void
@@ -79,17 +69,11 @@ torrent_revoke(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint3
         torrent_open_link(a, slot, true);
 }
 
-// As the public one, but also where a plan of the calling wire has pinned it.
-int
-torrent_cancel(struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request)
+void
+torrent_give_up(struct zcb_torrent_assembler *a, const struct torrent_claim *claim)
 {
-    struct torrent_slot *slot;
-    uint32_t block;
-    int r = find(a, request, &slot, &block);
-
-    if (r == 0)
-        torrent_revoke(a, slot, block);
-    return r;
+    if (torrent_stands(claim))
+        torrent_revoke(a, claim->slot, (uint32_t)(claim->block - claim->slot->blocks));
 }
 
 int
@@ -200,16 +184,27 @@ stored(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t bloc
 }
 
 int
+torrent_commit(struct zcb_torrent_assembler *a, const struct torrent_claim *claim)
+{
+    uint32_t block = (uint32_t)(claim->block - claim->slot->blocks);
+    int r = zcb_piece_commit_block(claim->slot->piece, block, claim->request.peer);
+
+    return r < 0 ? r : (int)stored(a, claim->slot, block, claim->request.length);
+}
+
+int
 zcb_torrent_assembler_commit(struct zcb_torrent_assembler *a,
                              const struct zcb_torrent_request *request)
 {
-    struct torrent_slot *slot;
+    struct torrent_claim claim;
     uint32_t block;
-    int r = find(a, request, &slot, &block);
+    int r = find(a, request, &claim.slot, &block);
 
-    if (r == 0)
-        r = zcb_piece_commit_block(slot->piece, block, request->peer);
-    return r < 0 ? r : (int)stored(a, slot, block, request->length);
+    if (r < 0)
+        return r;
+    claim.request = *request;
+    claim.block = &claim.slot->blocks[block];
+    return torrent_commit(a, &claim);
 }
 
 int

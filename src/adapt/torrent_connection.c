@@ -122,10 +122,9 @@ zcb_torrent_wire_destroy(struct zcb_torrent_wire **slot)
         const struct torrent_entry *entry = torrent_queue_at(&wire->queue, i);
 
         if (!entry->dead)
-            torrent_cancel(wire->assembler, &entry->request);
+            torrent_give_up(wire->assembler, &entry->claim);
     }
-    if (wire->request.ticket != 0)
-        torrent_cancel(wire->assembler, &wire->request);
+    torrent_give_up(wire->assembler, &wire->claim);
     zcb_packet_unref(&wire->packet);
     zcb_chain_finish(&wire->chain);
     free(wire->queue.ring);
@@ -195,6 +194,22 @@ zcb_torrent_wire_recv_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int
     return r;
 }
 
+// Most of what comes is the middle of a block: it goes to its place at once, and next() has nothing
+// to do. False: it is not, or what came before waits for next().
+static inline bool
+goes_to_place(struct zcb_torrent_wire *wire, const void *data, size_t len)
+{
+    if (wire->state != TORRENT_IN_PAYLOAD || wire->undrained ||
+        len >= wire->current.payload_len - wire->got || !torrent_stands(&wire->claim))
+        return false;
+    memcpy(torrent_place(&wire->claim) + wire->got, data, len);
+    zcb_count_copy(ZCB_COPY_CONSUME, len);
+    wire->got += (uint32_t)len;
+    wire->at += len;
+    wire->stats.bytes += len;
+    return true;
+}
+
 int
 zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
 {
@@ -207,6 +222,11 @@ zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
     if (bytes > wire->planned_bytes)
         return -ERANGE;
     to_chain = bytes < wire->planned_chain ? bytes : wire->planned_chain;
+    if (wire->room.iov_len != 0 && bytes != 0 && goes_to_place(wire, wire->room.iov_base, bytes)) {
+        wire->planned = false;
+        wire->stats.reads++;
+        return 0;
+    }
     if (wire->room.iov_len != 0) {
         wire->in = wire->room.iov_base;
         wire->in_len = wire->in_size = bytes;
@@ -228,13 +248,19 @@ zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
     return 0;
 }
 
-// Bytes came by another way than the plan.
+// Bytes came by another way.
+static inline void
+end_plan(struct zcb_torrent_wire *wire)
+{
+    torrent_direct_end(wire);
+    wire->room.iov_len = 0;
+    wire->planned = false;
+}
+
 static void
 came(struct zcb_torrent_wire *wire, size_t len)
 {
-    wire->room.iov_len = 0;
-    torrent_direct_end(wire);
-    wire->planned = false;
+    end_plan(wire);
     wire->undrained = true;
     wire->stats.bytes += len;
 }
@@ -250,6 +276,11 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
     if (wire->plan != NULL && wire->plan->left != 0)
         return -EBUSY;
     len = packet->len;
+    if (len != 0 && goes_to_place(wire, packet->data, len)) {
+        end_plan(wire);
+        zcb_packet_unref(packet);
+        return 0;
+    }
     r = torrent_absorb(wire);
     if (r == 0 && (zcb_chain_len(&wire->chain) != 0 || len == 0))
         r = zcb_chain_push(&wire->chain, packet);
@@ -272,6 +303,10 @@ zcb_torrent_wire_feed(struct zcb_torrent_wire *wire, const void *data, size_t le
         return -EINVAL;
     if (wire->in_len != 0 || (wire->plan != NULL && wire->plan->left != 0))
         return -EBUSY;
+    if (len != 0 && goes_to_place(wire, data, len)) {
+        end_plan(wire);
+        return 0;
+    }
     came(wire, len);
     wire->in = data;
     wire->in_len = len;
@@ -359,7 +394,7 @@ zcb_torrent_wire_extended(const struct zcb_torrent_wire *wire)
 uint32_t
 zcb_torrent_wire_outstanding(const struct zcb_torrent_wire *wire)
 {
-    return wire->queue.live + (wire->request.ticket != 0);
+    return wire->queue.live + (wire->claim.request.ticket != 0);
 }
 
 size_t

@@ -63,9 +63,12 @@ guessed(struct zcb_torrent_wire *wire, bool right)
 static void
 pin_all(struct zcb_torrent_wire *wire, bool pinned)
 {
-    for (uint32_t i = 0; i < wire->plan->count; i++)
-        if (wire->plan->segments[i].kind == TORRENT_BODY)
-            torrent_pin(wire->assembler, &wire->plan->segments[i].request, pinned);
+    for (uint32_t i = 0; i < wire->plan->count; i++) {
+        const struct torrent_segment *segment = &wire->plan->segments[i];
+
+        if (segment->kind == TORRENT_BODY && torrent_stands(&segment->claim))
+            segment->claim.block->pinned = pinned;
+    }
 }
 
 void
@@ -88,27 +91,27 @@ expected_header(const struct zcb_torrent_request *request, uint8_t out[16])
 
 static void
 add(struct torrent_plan *plan, enum torrent_segment_kind kind, void *base, size_t len,
-    const struct zcb_torrent_request *request)
+    const struct torrent_claim *claim)
 {
     struct torrent_segment *segment = &plan->segments[plan->count++];
 
     segment->kind = kind;
     segment->base = base;
     segment->len = (uint32_t)len;
-    if (request != NULL)
-        segment->request = *request;
+    if (claim != NULL)
+        segment->claim = *claim;
 }
 
 // The next entry from *i on that is still awaited, or NULL.
 static const struct torrent_entry *
-next_live(struct zcb_torrent_wire *wire, uint32_t *i, struct iovec *place)
+next_live(struct zcb_torrent_wire *wire, uint32_t *i)
 {
     while (*i < wire->queue.count) {
         struct torrent_entry *entry = torrent_queue_at(&wire->queue, (*i)++);
 
         if (entry->dead)
             continue;
-        if (zcb_torrent_assembler_place(wire->assembler, &entry->request, place) == 0)
+        if (torrent_stands(&entry->claim))
             return entry;
         torrent_queue_kill(&wire->queue, entry, true);
     }
@@ -157,15 +160,15 @@ foretell(struct zcb_torrent_wire *wire, size_t skip, int n)
     struct torrent_plan *plan = wire->plan;
     uint32_t i = 0, heads = 0;
     const struct torrent_entry *entry;
-    struct iovec place;
 
-    while ((int)plan->count < n && (entry = next_live(wire, &i, &place)) != NULL) {
+    while ((int)plan->count < n && (entry = next_live(wire, &i)) != NULL) {
         add(plan, TORRENT_HEAD, plan->heads[heads++] + skip, TORRENT_PIECE_HEADER - skip,
-            &entry->request);
+            &entry->claim);
         skip = 0;
         if ((int)plan->count == n || heads > wire->depth)
             return;
-        add(plan, TORRENT_BODY, place.iov_base, place.iov_len, &entry->request);
+        add(plan, TORRENT_BODY, torrent_place(&entry->claim), entry->claim.request.length,
+            &entry->claim);
     }
     // Nothing that could be payload comes behind the last block that was asked for.
     if ((int)plan->count < n && plan->count != 0)
@@ -179,23 +182,21 @@ torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n)
     size_t have = zcb_chain_len(&wire->chain), room = 0, wanted = 0, skip = 0;
     uint8_t scratch[16], expected[16];
     const struct torrent_entry *entry;
-    struct iovec place;
     bool whole = true; // what is at the chain's front ends with what is wanted
     int used = 0;
     uint32_t i = 0;
 
     n = n < TORRENT_SEGMENTS ? n : TORRENT_SEGMENTS;
-    entry = next_live(wire, &i, &place);
+    entry = next_live(wire, &i);
     if (wire->state == TORRENT_IN_PAYLOAD) {
         uint32_t left = wire->current.payload_len - wire->got;
 
-        if (wire->request.ticket != 0 &&
-            zcb_torrent_assembler_place(wire->assembler, &wire->request, &place) == 0)
-            add(plan, TORRENT_BODY, (uint8_t *)place.iov_base + wire->got, left, &wire->request);
+        if (torrent_stands(&wire->claim))
+            add(plan, TORRENT_BODY, torrent_place(&wire->claim) + wire->got, left, &wire->claim);
         else
             wanted = left;
     } else if (entry != NULL && have != 0) {
-        expected_header(&entry->request, expected);
+        expected_header(&entry->claim.request, expected);
         if (have < TORRENT_PIECE_HEADER &&
             memcmp(zcb_chain_peek(&wire->chain, 0, have, scratch), expected, have) == 0)
             skip = have;
@@ -249,7 +250,7 @@ static bool
 take_head(struct zcb_torrent_wire *wire, const struct torrent_segment *segment, size_t len)
 {
     size_t skip = TORRENT_PIECE_HEADER - segment->len;
-    const struct zcb_torrent_request *r = &segment->request;
+    const struct zcb_torrent_request *r = &segment->claim.request;
     uint8_t expected[16];
     struct zcb_torrent_message message = {
         .kind = ZCB_TORRENT_PIECE,
@@ -295,7 +296,7 @@ torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *o
     if (kind == TORRENT_HEAD)
         return 0;
     wire->at += len;
-    if (wire->request.ticket != 0)
+    if (wire->claim.request.ticket != 0)
         wire->stats.direct_bytes += len;
     return torrent_payload_advance(wire, len, out);
 }

@@ -92,7 +92,7 @@ note_reject(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
     }
     if (entry.dead)
         return 0;
-    torrent_cancel(wire->assembler, &entry.request);
+    torrent_give_up(wire->assembler, &entry.claim);
     wire->stats.rejected++;
     // Or asking and refusing would go round as fast as the line allows.
     wire->ask_from_ms = wire->now_ms > UINT64_MAX - 1000 ? UINT64_MAX : wire->now_ms + 1000;

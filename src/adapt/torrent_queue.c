@@ -44,7 +44,7 @@ take_at(struct torrent_queue *queue, uint32_t i)
 }
 
 bool
-torrent_queue_add(struct torrent_queue *queue, const struct zcb_torrent_request *request)
+torrent_queue_add(struct torrent_queue *queue, const struct torrent_claim *claim)
 {
     uint32_t i = 0;
 
@@ -55,7 +55,7 @@ torrent_queue_add(struct torrent_queue *queue, const struct zcb_torrent_request 
             return false;
         take_at(queue, i);
     }
-    *torrent_queue_at(queue, queue->count++) = (struct torrent_entry){.request = *request};
+    *torrent_queue_at(queue, queue->count++) = (struct torrent_entry){.claim = *claim};
     queue->live++;
     return true;
 }
@@ -70,9 +70,9 @@ torrent_queue_take(struct torrent_queue *queue, uint32_t index, uint32_t begin, 
     // that counts.
     for (uint32_t i = 0; i < queue->count; i++) {
         const struct torrent_entry *entry = torrent_queue_at(queue, i);
+        const struct zcb_torrent_request *asked = &entry->claim.request;
 
-        if (entry->request.index != index || entry->request.begin != begin ||
-            entry->request.length != length)
+        if (asked->index != index || asked->begin != begin || asked->length != length)
             continue;
         if (found == queue->count || !entry->dead)
             found = i;
@@ -103,7 +103,7 @@ torrent_queue_choked(struct zcb_torrent_wire *wire)
 
         if (entry->dead)
             continue;
-        torrent_cancel(wire->assembler, &entry->request);
+        torrent_give_up(wire->assembler, &entry->claim);
         torrent_queue_kill(&wire->queue, entry, false);
         wire->stats.rejected++;
     }
@@ -113,16 +113,13 @@ torrent_queue_choked(struct zcb_torrent_wire *wire)
 static void
 compare(struct zcb_torrent_wire *wire)
 {
-    struct iovec place;
-
     if (wire->revoked == wire->assembler->revoked)
         return;
     wire->revoked = wire->assembler->revoked;
     for (uint32_t i = 0; i < wire->queue.count; i++) {
         struct torrent_entry *entry = torrent_queue_at(&wire->queue, i);
 
-        if (!entry->dead &&
-            zcb_torrent_assembler_place(wire->assembler, &entry->request, &place) < 0)
+        if (!entry->dead && !torrent_stands(&entry->claim))
             torrent_queue_kill(&wire->queue, entry, true);
     }
 }
@@ -134,12 +131,13 @@ write_cancels(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 
     for (uint32_t i = 0; wire->queue.cancels_due != 0 && i < wire->queue.count; i++) {
         struct torrent_entry *entry = torrent_queue_at(&wire->queue, i);
+        const struct zcb_torrent_request *asked = &entry->claim.request;
         int r;
 
         if (!entry->cancel_due)
             continue;
-        r = zcb_torrent_write_cancel(out + len, room - len, entry->request.index,
-                                     entry->request.begin, entry->request.length);
+        r = zcb_torrent_write_cancel(out + len, room - len, asked->index, asked->begin,
+                                     asked->length);
         if (r < 0)
             break;
         len += (size_t)r;
@@ -154,6 +152,7 @@ static size_t
 write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 {
     struct zcb_torrent_request picked[32];
+    struct torrent_claim claim;
     uint32_t owed = zcb_torrent_wire_outstanding(wire), want;
     size_t len = 0;
 
@@ -173,8 +172,10 @@ write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
             int r = zcb_torrent_write_request(out + len, room - len, picked[i].index,
                                               picked[i].begin, picked[i].length);
 
-            if (r < 0 || !torrent_queue_add(&wire->queue, &picked[i])) {
-                torrent_cancel(wire->assembler, &picked[i]);
+            if (!torrent_claim(wire->assembler, &picked[i], &claim))
+                continue; // cannot be: it was picked just now
+            if (r < 0 || !torrent_queue_add(&wire->queue, &claim)) {
+                torrent_give_up(wire->assembler, &claim);
                 continue;
             }
             len += (size_t)r;

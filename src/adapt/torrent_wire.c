@@ -98,16 +98,14 @@ torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_me
     struct torrent_entry entry;
 
     wire->current = *message;
-    wire->request = (struct zcb_torrent_request){0};
+    wire->claim.request.ticket = 0;
     wire->got = 0;
     if (message->kind == ZCB_TORRENT_PIECE) {
         wire->current.result = ZCB_TORRENT_LATE;
         if (torrent_queue_take(&wire->queue, message->index, message->begin, message->length,
                                &entry)) {
             if (!entry.dead)
-                wire->ticket = torrent_ticket(wire->assembler, &entry.request, &wire->place);
-            if (!entry.dead && wire->ticket != NULL)
-                wire->request = entry.request;
+                wire->claim = entry.claim;
         } else {
             wire->current.result = ZCB_TORRENT_UNASKED;
             if ((wire->flags & ZCB_TORRENT_STRICT) != 0)
@@ -134,12 +132,12 @@ payload_end(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
         return 0;
     }
     wire->availability_closed = true;
-    if (wire->request.ticket != 0) {
-        int r = zcb_torrent_assembler_commit(wire->assembler, &wire->request);
+    if (torrent_stands(&wire->claim)) {
+        int r = torrent_commit(wire->assembler, &wire->claim);
 
         m->result = r < 0 ? ZCB_TORRENT_LATE : (enum zcb_torrent_result)r;
     }
-    wire->request.ticket = 0;
+    wire->claim.request.ticket = 0;
     if (m->result == ZCB_TORRENT_LATE) {
         wire->stats.late_blocks++;
         wire->stats.late_bytes += m->length;
@@ -176,16 +174,15 @@ step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     if (len == 0)
         return left != 0 ? -EAGAIN : torrent_payload_advance(wire, 0, out);
     // The block may have been given to another peer since its first bytes came.
-    if (wire->request.ticket != 0 && *wire->ticket != wire->request.ticket)
-        wire->request.ticket = 0;
-    if (wire->request.ticket == 0) {
+    if (!torrent_stands(&wire->claim)) {
+        wire->claim.request.ticket = 0;
         eat(wire, len);
     } else if (buffered == 0) {
-        memcpy(wire->place + wire->got, wire->in, len);
+        memcpy(torrent_place(&wire->claim) + wire->got, wire->in, len);
         zcb_count_copy(ZCB_COPY_CONSUME, len);
         eat(wire, len);
     } else {
-        int r = zcb_chain_consume(&wire->chain, wire->place + wire->got, len);
+        int r = zcb_chain_consume(&wire->chain, torrent_place(&wire->claim) + wire->got, len);
 
         if (r < 0)
             return r; // cannot be: they are there
@@ -327,6 +324,8 @@ zcb_torrent_wire_next(struct zcb_torrent_wire *wire, struct zcb_torrent_message 
 
     if (wire == NULL || out == NULL)
         return -EINVAL;
+    if (!wire->undrained && wire->state != TORRENT_FAILED)
+        return 0;
     if (wire->hold != 0)
         eat(wire, wire->hold);
     wire->hold = 0;

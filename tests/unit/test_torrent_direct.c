@@ -411,7 +411,7 @@ a_block_in_a_plan_cannot_be_cancelled(void **state)
     assert_true(zcb_torrent_wire_recv_plan(f.wire, iov, 64) > 4);
     assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 3), 0);
     assert_int_equal(
-        zcb_torrent_assembler_cancel(f.a, &torrent_queue_at(&f.wire->queue, 0)->request), -EBUSY);
+        zcb_torrent_assembler_cancel(f.a, &torrent_queue_at(&f.wire->queue, 0)->claim.request), -EBUSY);
     assert_int_equal(zcb_torrent_wire_received(f.wire, 0), 0);
     // The plan is over when the next one is made, or the wire goes.
     zcb_torrent_wire_destroy(&f.wire);
