@@ -313,8 +313,16 @@ torrent_absorb(struct zcb_torrent_wire *wire)
 
 int torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
                  const struct zcb_torrent_message *message, uint32_t field);
-// Takes note of a message that is whole, and no HAVE. 0, -EBADMSG.
-int torrent_note_other(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
+static inline void
+torrent_note_have(struct zcb_torrent_wire *wire, uint32_t index)
+{
+    wire->pieces += !zcb_torrent_bit(wire->bits, index);
+    torrent_bit_set(wire->bits, index);
+    wire->availability_closed = true;
+}
+
+// Takes note of a message that is whole. 0, -EBADMSG.
+int torrent_note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
 
 int torrent_handshake_done(struct zcb_torrent_wire *wire);
 int torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);

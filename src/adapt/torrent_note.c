@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One connection: what the peer says about itself: what it has, whether it chokes us, what it wants
-// and refuses. HAVE, which comes most, is in torrent_wire.c.
+// and refuses.
 #include "torrent.h"
 
 static uint32_t
@@ -131,6 +131,9 @@ note_transfer(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m
     case ZCB_TORRENT_HAVE_NONE:
         r = note_availability(wire, m);
         break;
+    case ZCB_TORRENT_HAVE:
+        torrent_note_have(wire, m->index);
+        break;
     case ZCB_TORRENT_REQUEST:
         r = note_request(wire, m);
         break;
@@ -145,7 +148,7 @@ note_transfer(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m
 }
 
 int
-torrent_note_other(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
+torrent_note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
     switch (m->kind) {
     case ZCB_TORRENT_CHOKE:
