@@ -35,14 +35,24 @@ struct zcb_piece_config {
     // since the config is const. Empty, with a tailroom of at least `length`; its memory may be a
     // mapped file. NULL: acquired from the pool.
     struct zcb_buf *buf;
-    void *reserved[4]; // NULL
+    // Where to keep the bookkeeping: `state_size` bytes of yours, aligned as malloc() aligns, at
+    // least zcb_piece_state_size(). They are yours again after destroy or take. With it, and a buf
+    // from a pool, a piece costs no allocation. NULL: allocated.
+    void *state;
+    size_t state_size;
+    void *reserved[2]; // NULL
 };
 
 #define ZCB_PIECE_NOBODY UINT32_MAX // `from` of a block that nobody has sent
 
+// Bytes of bookkeeping for a piece of `length` bytes in blocks of `block_size` (0: 16384); 0 where
+// there can be no such piece.
+ZCB_API size_t zcb_piece_state_size(size_t length, size_t block_size);
+
 // Makes an empty piece of `length` bytes.
-// 0; -EINVAL (length 0, reserved fields, a buf that is not empty; both pool and buf NULL); -ERANGE
-// (the buf is too small); -EOVERFLOW (more than 2^31 blocks); -ENOMEM and acquire's errors.
+// 0; -EINVAL (length 0, reserved fields, a buf that is not empty, state that is not aligned; both
+// pool and buf NULL); -ERANGE (the buf, or state, is too small); -EOVERFLOW (more than 2^31
+// blocks); -ENOMEM and acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_piece_create(struct zcb_pool *pool, size_t length,
                                             const struct zcb_piece_config *config,
                                             struct zcb_piece **out);

@@ -125,6 +125,7 @@ struct torrent_slot {
     struct zcb_piece *piece; // NULL: the slot is free
     uint8_t *base;
     struct torrent_block *blocks;
+    void *piece_state;
     void *hash_state;
     size_t hashed;
     uint64_t last_ms; // a block came, or it was opened
@@ -141,7 +142,8 @@ struct zcb_torrent_assembler {
     struct zcb_pool *pool;
     struct torrent_slot *slots;
     struct torrent_block *blocks;
-    uint8_t *states;
+    uint8_t *states; // of pieces and hashes, slot by slot
+    size_t piece_state_size;
     uint32_t *table; // piece index to slot: open addressing, ZCB_TORRENT_NONE where empty
     uint32_t table_mask;
     uint32_t slot_count;

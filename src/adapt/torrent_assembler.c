@@ -114,7 +114,10 @@ torrent_slot_start(const struct zcb_torrent_assembler *a, struct torrent_slot *s
 struct torrent_slot *
 torrent_slot_open(struct zcb_torrent_assembler *a, uint32_t piece)
 {
-    struct zcb_piece_config config = {.block_size = a->geometry.block_length};
+    struct zcb_piece_config config = {
+        .block_size = a->geometry.block_length,
+        .state_size = a->piece_state_size,
+    };
     size_t len = zcb_torrent_piece_length(&a->geometry, piece);
     struct torrent_slot *slot;
     struct zcb_piece *made;
@@ -126,13 +129,14 @@ torrent_slot_open(struct zcb_torrent_assembler *a, uint32_t piece)
         a->stats.opens_refused++;
         return NULL;
     }
+    slot = &a->slots[self];
+    config.state = slot->piece_state;
     base = zcb_buf_data(config.buf);
     if (zcb_piece_create(NULL, len, &config, &made) < 0) {
         zcb_buf_release(&config.buf);
         a->stats.opens_refused++;
         return NULL;
     }
-    slot = &a->slots[self];
     a->free_slot = slot->next;
     slot->piece = made;
     slot->base = base;
@@ -238,13 +242,17 @@ static int
 make_tables(struct zcb_torrent_assembler *a)
 {
     const struct zcb_torrent_geometry *g = &a->geometry;
-    uint32_t blocks = g->piece_count > 1 ? g->piece_blocks : g->last_piece_blocks;
-    uint64_t fit =
-        a->config.max_bytes / (g->piece_count > 1 ? g->piece_length : g->last_piece_length);
-    size_t state = (a->config.hash_state_size + 63) / 64 * 64, size = 1;
+    bool many = g->piece_count > 1;
+    size_t blocks = many ? g->piece_blocks : g->last_piece_blocks, size = 1;
+    size_t length = many ? g->piece_length : g->last_piece_length;
+    uint64_t fit = a->config.max_bytes / length;
+    size_t piece = zcb_piece_state_size(length, g->block_length), state;
 
-    if (a->config.hash_state_size > SIZE_MAX - 63)
+    // What a slot has of its own: a piece's bookkeeping and a hash's state, each on its own lines.
+    if (piece == 0 || piece > SIZE_MAX / 2 || a->config.hash_state_size > SIZE_MAX / 2 - 128)
         return -ENOMEM;
+    piece = (piece + 63) / 64 * 64;
+    state = piece + (a->config.hash_state_size + 63) / 64 * 64;
     a->slot_count = a->config.max_active < g->piece_count ? a->config.max_active : g->piece_count;
     if (fit + 1 < a->slot_count) // the short last piece may fit beside
         a->slot_count = (uint32_t)fit + 1;
@@ -252,23 +260,26 @@ make_tables(struct zcb_torrent_assembler *a)
         size *= 2;
     a->table_mask = (uint32_t)(size - 1);
     a->bits_size = zcb_torrent_bitfield_size(g);
-    if (a->slot_count > SIZE_MAX / sizeof(*a->blocks) / blocks ||
-        (state != 0 && a->slot_count > (SIZE_MAX - 64) / state))
+    if (a->slot_count > SIZE_MAX / sizeof(*a->blocks) / blocks || a->slot_count > SIZE_MAX / state)
         return -ENOMEM;
     a->slots = calloc(a->slot_count, sizeof(*a->slots));
-    a->blocks = calloc((size_t)a->slot_count * blocks, sizeof(*a->blocks));
+    a->blocks = calloc(a->slot_count * blocks, sizeof(*a->blocks));
     a->table = malloc(size * sizeof(*a->table));
     a->have = calloc(2, a->bits_size);
-    a->states = state != 0 ? aligned_alloc(64, state * a->slot_count) : NULL;
+    a->states = aligned_alloc(64, state * a->slot_count);
     if (a->slots == NULL || a->blocks == NULL || a->table == NULL || a->have == NULL ||
-        (state != 0 && a->states == NULL))
+        a->states == NULL)
         return -ENOMEM;
+    a->piece_state_size = piece;
     a->taken = a->have + a->bits_size;
     memset(a->table, 0xff, size * sizeof(*a->table));
     for (uint32_t i = 0; i < a->slot_count; i++) {
-        a->slots[i].blocks = a->blocks + (size_t)i * blocks;
-        a->slots[i].hash_state = state != 0 ? a->states + i * state : NULL;
-        a->slots[i].next = i + 1 < a->slot_count ? i + 1 : ZCB_TORRENT_NONE;
+        struct torrent_slot *slot = &a->slots[i];
+
+        slot->blocks = a->blocks + i * blocks;
+        slot->piece_state = a->states + i * state;
+        slot->hash_state = a->config.hash_state_size != 0 ? a->states + i * state + piece : NULL;
+        slot->next = i + 1 < a->slot_count ? i + 1 : ZCB_TORRENT_NONE;
     }
     return 0;
 }

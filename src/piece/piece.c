@@ -2,7 +2,8 @@
 //
 // Piece assembly: see zcbuf/piece.h for what it is.
 //
-// One allocation holds the struct and three arrays, one entry a block:
+// One piece of memory, allocated or the caller's, holds the struct and three arrays, one entry a
+// block:
 //
 //     held      bit: received or reserved. What next_missing searches
 //     received  bit: received. Always a subset of held
@@ -46,6 +47,7 @@ struct zcb_piece {
     uint64_t *held;
     uint64_t *received;
     uint32_t *from;
+    bool allocated; // or in memory of the caller's
 };
 
 static bool
@@ -139,55 +141,108 @@ received(struct zcb_piece *piece, uint32_t block, uint32_t from)
         piece->frontier = first_clear(piece->received, piece->blocks, block + 1);
 }
 
+// 0: not addressable, or more than MAX_BLOCKS.
+static uint32_t
+count_blocks(size_t length, size_t block_size)
+{
+    uint64_t blocks = (uint64_t)((length - 1) / block_size) + 1;
+
+    return blocks <= MAX_BLOCKS ? (uint32_t)blocks : 0;
+}
+
+static size_t
+words_of(uint32_t blocks)
+{
+    return (size_t)(((uint64_t)blocks + 63) / 64);
+}
+
+// At most 2^31 blocks: this cannot wrap in 64 bits, but it can be more than a 32-bit machine
+// addresses: then 0.
+static size_t
+state_size(uint32_t blocks)
+{
+    uint64_t bytes = sizeof(struct zcb_piece) + 2 * (uint64_t)words_of(blocks) * sizeof(uint64_t) +
+                     (uint64_t)blocks * sizeof(uint32_t);
+
+    return bytes <= SIZE_MAX ? (size_t)bytes : 0;
+}
+
+size_t
+zcb_piece_state_size(size_t length, size_t block_size)
+{
+    uint32_t blocks =
+        length != 0 ? count_blocks(length, block_size != 0 ? block_size : DEFAULT_BLOCK_SIZE) : 0;
+
+    return blocks != 0 ? state_size(blocks) : 0;
+}
+
+static int
+check_config(const struct zcb_pool *pool, size_t length, const struct zcb_piece_config *config)
+{
+    for (size_t i = 0; i < sizeof(config->reserved) / sizeof(config->reserved[0]); i++) {
+        if (config->reserved[i] != NULL)
+            return -EINVAL;
+    }
+    if (length == 0 || (pool == NULL && config->buf == NULL) ||
+        (uintptr_t)config->state % _Alignof(struct zcb_piece) != 0 ||
+        (config->state == NULL && config->state_size != 0))
+        return -EINVAL;
+    if (config->buf != NULL && zcb_buf_len(config->buf) != 0)
+        return -EINVAL;
+    return 0;
+}
+
+static void
+let_go(struct zcb_piece *piece)
+{
+    if (piece->allocated)
+        free(piece);
+}
+
 int
 zcb_piece_create(struct zcb_pool *pool, size_t length, const struct zcb_piece_config *config,
                  struct zcb_piece **out)
 {
     static const struct zcb_piece_config defaults;
-    uint64_t blocks, words, bytes;
     struct zcb_piece *piece;
-    size_t block_size;
+    size_t block_size, bytes;
+    uint32_t blocks;
     int result;
 
     if (config == NULL)
         config = &defaults;
-    for (size_t i = 0; i < sizeof(config->reserved) / sizeof(config->reserved[0]); i++) {
-        if (config->reserved[i] != NULL)
-            return -EINVAL;
-    }
-    if (out == NULL || length == 0 || (pool == NULL && config->buf == NULL))
-        return -EINVAL;
-
+    result = out != NULL ? check_config(pool, length, config) : -EINVAL;
+    if (result < 0)
+        return result;
     block_size = config->block_size != 0 ? config->block_size : DEFAULT_BLOCK_SIZE;
-    blocks = (uint64_t)((length - 1) / block_size) + 1;
-    if (blocks > MAX_BLOCKS)
+    blocks = count_blocks(length, block_size);
+    if (blocks == 0)
         return -EOVERFLOW;
-    if (config->buf != NULL && zcb_buf_len(config->buf) != 0)
-        return -EINVAL;
-    if (config->buf != NULL && zcb_buf_tailroom(config->buf) < length)
+    bytes = state_size(blocks);
+    if (bytes == 0)
+        return -ENOMEM;
+    if ((config->buf != NULL && zcb_buf_tailroom(config->buf) < length) ||
+        (config->state != NULL && config->state_size < bytes))
         return -ERANGE;
 
-    // At most 2^31 blocks: this cannot wrap in 64 bits, but it can be more than a 32-bit machine
-    // addresses.
-    words = (blocks + 63) / 64;
-    bytes = sizeof(*piece) + 2 * words * sizeof(uint64_t) + blocks * sizeof(uint32_t);
-    if (bytes > SIZE_MAX)
-        return -ENOMEM;
-    piece = calloc(1, (size_t)bytes);
+    piece = config->state != NULL ? config->state : malloc(bytes);
     if (piece == NULL)
         return -ENOMEM;
-    piece->held = (uint64_t *)(void *)(piece + 1);
-    piece->received = piece->held + words;
-    piece->from = (uint32_t *)(void *)(piece->received + words);
-    piece->length = length;
-    piece->block_size = block_size;
-    piece->blocks = (uint32_t)blocks;
-
-    piece->buf = config->buf;
+    *piece = (struct zcb_piece){
+        .buf = config->buf,
+        .length = length,
+        .block_size = block_size,
+        .blocks = blocks,
+        .held = (uint64_t *)(void *)(piece + 1),
+        .allocated = config->state == NULL,
+    };
+    piece->received = piece->held + words_of(blocks);
+    piece->from = (uint32_t *)(void *)(piece->received + words_of(blocks));
+    memset(piece->held, 0, 2 * words_of(blocks) * sizeof(*piece->held));
     if (piece->buf == NULL) {
         result = zcb_pool_acquire(pool, length, &piece->buf);
         if (result < 0) {
-            free(piece);
+            let_go(piece);
             return result;
         }
     }
@@ -206,7 +261,7 @@ zcb_piece_destroy(struct zcb_piece **piece)
     gone = *piece;
     *piece = NULL;
     zcb_buf_release(&gone->buf);
-    free(gone);
+    let_go(gone);
 }
 
 int
@@ -397,7 +452,7 @@ zcb_piece_take(struct zcb_piece **piece, struct zcb_packet *out)
     if (result < 0)
         return result; // cannot be: create has seen that there is room
     zcb_buf_share(&done->buf, out);
-    free(done);
+    let_go(done);
     *piece = NULL;
     return 0;
 }
@@ -405,12 +460,9 @@ zcb_piece_take(struct zcb_piece **piece, struct zcb_packet *out)
 int
 zcb_piece_reset(struct zcb_piece *piece)
 {
-    size_t words = ((size_t)piece->blocks + 63) / 64;
-
     if (!zcb_block_is_sole(&piece->buf->block))
         return -EBUSY;
-    memset(piece->held, 0, words * sizeof(*piece->held));
-    memset(piece->received, 0, words * sizeof(*piece->received));
+    memset(piece->held, 0, 2 * words_of(piece->blocks) * sizeof(*piece->held)); // and received
     piece->received_bytes = 0;
     piece->frontier = 0;
     return 0;

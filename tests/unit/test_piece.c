@@ -177,6 +177,63 @@ create_refuses_what_cannot_be_and_the_buf_stays_with_the_caller(void **state)
     must_end(&pool);
 }
 
+// Books in the caller's memory: as much as was said is used and no byte more, and none is allocated
+// or freed.
+static void
+a_piece_keeps_its_books_in_memory_that_it_is_given(void **state)
+{
+    static const struct {
+        size_t length, block_size;
+    } rows[] = {{1, 1}, {63, 1}, {64, 1}, {65, 1}, {1000, 10}, {1000, 0}, {16385, 0}};
+    struct zcb_pool *pool = must_create(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = zcb_piece_state_size(rows[i].length, rows[i].block_size);
+        uint8_t *memory = malloc(size + 64);
+        struct zcb_piece_config config = {.block_size = rows[i].block_size, .state = memory};
+        struct zcb_packet packet;
+        struct zcb_piece *piece;
+
+        assert_non_null(memory);
+        memset(memory, 0xee, size + 64);
+        config.state_size = size - 1;
+        assert_int_equal(zcb_piece_create(pool, rows[i].length, &config, &piece), -ERANGE);
+        config.state = memory + 1;
+        config.state_size = size;
+        assert_int_equal(zcb_piece_create(pool, rows[i].length, &config, &piece), -EINVAL);
+        config.state = NULL;
+        assert_int_equal(zcb_piece_create(pool, rows[i].length, &config, &piece), -EINVAL);
+        config.state = memory;
+        for (int round = 0; round < 3; round++) { // dirty from the round before
+            assert_int_equal(zcb_piece_create(pool, rows[i].length, &config, &piece), 0);
+            assert_int_equal(zcb_piece_next_missing(piece, 0), 0);
+            assert_int_equal(zcb_piece_received(piece), 0);
+            for (uint32_t b = 0; b < zcb_piece_blocks(piece); b++) {
+                struct iovec place;
+
+                assert_false(zcb_piece_has(piece, b));
+                assert_int_equal(zcb_piece_reserve_block(piece, b, 7, &place), 0);
+                fill(place.iov_base, b, place.iov_len);
+                assert_int_equal(zcb_piece_commit_block(piece, b, 7), 0);
+            }
+            if (round == 1) {
+                zcb_piece_destroy(&piece);
+                continue;
+            }
+            assert_int_equal(zcb_piece_take(&piece, &packet), 0);
+            assert_true(is_filled(packet.data, 0, rows[i].length < 10 ? rows[i].length : 1));
+            zcb_packet_unref(&packet);
+        }
+        for (size_t k = 0; k < 64; k++)
+            assert_int_equal(memory[size + k], 0xee);
+        free(memory);
+    }
+    assert_int_equal(zcb_piece_state_size(0, 0), 0);
+    assert_int_equal(zcb_piece_state_size(SIZE_MAX, 1), 0);
+    must_end(&pool);
+}
+
 static void
 more_than_two_to_the_31_blocks_are_refused_before_any_memory_is_taken(void **state)
 {
@@ -513,6 +570,7 @@ main(void)
         cmocka_unit_test(a_new_piece_is_empty),
         cmocka_unit_test(pieces_of_every_geometry_are_completed_in_any_order),
         cmocka_unit_test(create_refuses_what_cannot_be_and_the_buf_stays_with_the_caller),
+        cmocka_unit_test(a_piece_keeps_its_books_in_memory_that_it_is_given),
         cmocka_unit_test(more_than_two_to_the_31_blocks_are_refused_before_any_memory_is_taken),
         cmocka_unit_test(destroy_of_nothing_is_fine),
         cmocka_unit_test(blocks_begin_behind_the_headroom_of_the_buf),

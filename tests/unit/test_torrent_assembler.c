@@ -832,6 +832,31 @@ a_config_that_makes_no_sense_is_refused(void **state)
 }
 
 static void
+a_piece_opened_and_completed_allocates_nothing(void **state)
+{
+    (void)state;
+    struct zcb_torrent_request r[8];
+    uint64_t before = 0;
+    struct fixture f;
+
+    if (!zcb_alloc_count_works())
+        skip();
+    start(&f, 0);
+    make(&f);
+    for (int round = 0; round < 4; round++) { // two pieces at a time, and the first time wrong
+        assert_int_equal(zcb_torrent_assembler_pick(f.a, 1, f.all, 0, r, 8), 8);
+        if (round == 1)
+            before = zcb_alloc_count();
+        for (int i = 0; i < 8; i++)
+            assert_true(give(&f, &r[i], round != 0) >= 0);
+    }
+    assert_int_equal(stats(&f).failed, 2);
+    assert_int_equal(stats(&f).completed, 6);
+    assert_int_equal(zcb_alloc_count() - before, 0);
+    zcb_torrent_assembler_destroy(&f.a);
+}
+
+static void
 memory_that_is_out_changes_nothing(void **state)
 {
     (void)state;
@@ -901,6 +926,7 @@ main(void)
         cmocka_unit_test(a_piece_can_be_given_up),
         cmocka_unit_test(pieces_open_and_close_in_any_order),
         cmocka_unit_test(a_config_that_makes_no_sense_is_refused),
+        cmocka_unit_test(a_piece_opened_and_completed_allocates_nothing),
         cmocka_unit_test(memory_that_is_out_changes_nothing),
     };
 

@@ -353,8 +353,8 @@ struct zcb_torrent_request {
 };
 
 // 0; -EINVAL (NULL; reserved or unknown flags set; a max_bytes below the piece length); -ENOMEM,
-// -ENOBUFS. The geometry is copied. Allocates all its tables here; later an opened piece costs
-// zcb_piece_create()'s small allocation, and nothing else allocates.
+// -ENOBUFS. The geometry is copied. Allocates all its tables here, and later nothing (but a short
+// last piece that is from the heap): an opened piece takes a buffer from the pool.
 ZCB_API ZCB_MUST_CHECK int
 zcb_torrent_assembler_create(const struct zcb_torrent_geometry *geometry,
                              const struct zcb_torrent_assembler_config *config,
