@@ -282,7 +282,6 @@ struct zcb_torrent_wire {
 
     size_t hold;    // bytes at the chain's front of the message that next() gave out last
     bool undrained; // next() has not returned 0 since bytes came
-    uint64_t at;    // bytes of the connection before the chain's front
     struct torrent_queue queue;
     uint64_t revoked; // the assembler's counter when the queue was last compared
     uint64_t now_ms, ask_from_ms;
@@ -318,8 +317,10 @@ int torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
 static inline void
 torrent_note_have(struct zcb_torrent_wire *wire, uint32_t index)
 {
-    wire->pieces += !zcb_torrent_bit(wire->bits, index);
-    torrent_bit_set(wire->bits, index);
+    uint8_t *byte = &wire->bits[index >> 3], bit = (uint8_t)(0x80 >> (index & 7));
+
+    wire->pieces += (*byte & bit) == 0;
+    *byte |= bit;
     wire->availability_closed = true;
 }
 

@@ -205,7 +205,6 @@ goes_to_place(struct zcb_torrent_wire *wire, const void *data, size_t len)
     memcpy(torrent_place(&wire->claim) + wire->got, data, len);
     zcb_count_copy(ZCB_COPY_CONSUME, len);
     wire->got += (uint32_t)len;
-    wire->at += len;
     wire->stats.bytes += len;
     return true;
 }

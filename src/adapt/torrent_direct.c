@@ -272,7 +272,6 @@ take_head(struct zcb_torrent_wire *wire, const struct torrent_segment *segment, 
     if (len < segment->len || torrent_payload_begin(wire, &message) < 0)
         return false;
     zcb_chain_discard(&wire->chain, skip);
-    wire->at += TORRENT_PIECE_HEADER;
     guessed(wire, true);
     return true;
 }
@@ -295,7 +294,6 @@ torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *o
         torrent_direct_end(wire);
     if (kind == TORRENT_HEAD)
         return 0;
-    wire->at += len;
     if (wire->claim.request.ticket != 0)
         wire->stats.direct_bytes += len;
     return torrent_payload_advance(wire, len, out);

@@ -11,7 +11,7 @@
 #include "torrent.h"
 
 // `in` is used up, or elsewhere.
-static void
+static __attribute__((noinline)) void
 end_of_in(struct zcb_torrent_wire *wire)
 {
     wire->in_len = 0;
@@ -64,19 +64,31 @@ absorb_more(struct zcb_torrent_wire *wire)
     return 0;
 }
 
-// Bytes have been dealt with.
+// Bytes have been dealt with; of `in`, there is no other now.
 static inline void
-eat(struct zcb_torrent_wire *wire, size_t len)
+eat_in(struct zcb_torrent_wire *wire, size_t len)
 {
-    wire->at += len;
-    if (ZCB_UNLIKELY(zcb_chain_len(&wire->chain) != 0)) {
-        zcb_chain_discard(&wire->chain, len);
-        return;
-    }
     wire->in += len;
     wire->in_len -= len;
     if (ZCB_UNLIKELY(wire->in_len == 0))
         end_of_in(wire);
+}
+
+static void
+eat(struct zcb_torrent_wire *wire, size_t len)
+{
+    if (zcb_chain_len(&wire->chain) != 0)
+        zcb_chain_discard(&wire->chain, len);
+    else
+        eat_in(wire, len);
+}
+
+// Where the next byte is, from the connection's first on.
+static uint64_t
+position(const struct zcb_torrent_wire *wire)
+{
+    return wire->stats.bytes - wire->in_len - zcb_chain_len(&wire->chain) -
+           (wire->plan != NULL ? wire->plan->left : 0);
 }
 
 int
@@ -85,13 +97,13 @@ torrent_fail(struct zcb_torrent_wire *wire, const char *reason,
 {
     wire->state = TORRENT_FAILED;
     wire->error.reason = reason;
-    wire->error.at = wire->at + field;
+    wire->error.at = position(wire) + field;
     wire->error.id = message == NULL || message->kind == ZCB_TORRENT_KEEPALIVE ? -1 : message->id;
     wire->error.length = message == NULL ? 0 : (uint32_t)(message->size - 4);
     return -EBADMSG;
 }
 
-// A PIECE, or something unknown, whose header is still at wire->at: where does its payload go?
+// A PIECE, or something unknown, whose header is still in front: where does its payload go?
 int
 torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message)
 {
@@ -186,7 +198,6 @@ step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 
         if (r < 0)
             return r; // cannot be: they are there
-        wire->at += len;
     }
     return torrent_payload_advance(wire, len, out);
 }
@@ -273,7 +284,7 @@ step_message(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     r = torrent_parse(head, have, &wire->rules, out);
     if (ZCB_UNLIKELY(r == -EBADMSG)) {
         torrent_explain(head, have, &wire->rules, out, &wire->error);
-        wire->error.at += wire->at;
+        wire->error.at += position(wire);
         wire->state = TORRENT_FAILED;
     }
     if (r < 0)
@@ -310,6 +321,10 @@ next_of_any_kind(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     int r;
 
+    if (wire->hold != 0) {
+        zcb_chain_discard(&wire->chain, wire->hold);
+        wire->hold = 0;
+    }
     for (;;) {
         r = step(wire, out);
         if (r == -EAGAIN && wire->in_len != 0) {
@@ -346,7 +361,7 @@ next_is_have(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     torrent_note_have(wire, index);
     wire->stats.messages++;
     wire->keepalives_in_a_row = 0;
-    eat(wire, 9);
+    eat_in(wire, 9);
     return true;
 }
 
@@ -357,10 +372,6 @@ zcb_torrent_wire_next(struct zcb_torrent_wire *wire, struct zcb_torrent_message 
         return -EINVAL;
     if (!wire->undrained && wire->state != TORRENT_FAILED)
         return 0;
-    if (wire->hold != 0) {
-        eat(wire, wire->hold);
-        wire->hold = 0;
-    }
     return next_is_have(wire, out) ? 1 : next_of_any_kind(wire, out);
 }
 
