@@ -190,9 +190,10 @@ torrent_place(const struct torrent_claim *claim)
     return claim->slot->base + claim->request.begin;
 }
 
-// False: it does not stand.
-bool torrent_claim(const struct zcb_torrent_assembler *assembler,
-                   const struct zcb_torrent_request *request, struct torrent_claim *out);
+// As zcb_torrent_assembler_pick(), in parts of at most TORRENT_PICK.
+#define TORRENT_PICK 32
+int torrent_pick(struct zcb_torrent_assembler *assembler, uint32_t peer, const uint8_t *bits,
+                 uint64_t now_ms, struct torrent_claim *out, int n);
 
 // All bytes are in place; it stands. An enum zcb_torrent_result.
 int torrent_commit(struct zcb_torrent_assembler *assembler, const struct torrent_claim *claim);

@@ -42,19 +42,6 @@ zcb_torrent_assembler_place(const struct zcb_torrent_assembler *a,
     return 0;
 }
 
-bool
-torrent_claim(const struct zcb_torrent_assembler *a, const struct zcb_torrent_request *request,
-              struct torrent_claim *out)
-{
-    uint32_t block;
-
-    if (find(a, request, &out->slot, &block) < 0)
-        return false;
-    out->request = *request;
-    out->block = &out->slot->blocks[block];
-    return true;
-}
-
 void
 torrent_revoke(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t block)
 {

@@ -14,9 +14,10 @@ hear(struct zcb_torrent_assembler *a, uint64_t now_ms)
         a->now_ms = now_ms;
 }
 
+// The block's record, for one that has just been reserved in its piece.
 static void
 reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t block, uint32_t peer,
-        struct zcb_torrent_request *out)
+        const struct iovec *place, struct torrent_claim *out)
 {
     slot->blocks[block].ticket = ++a->last_ticket;
     slot->blocks[block].asked_ms = a->now_ms;
@@ -26,10 +27,12 @@ reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t blo
         torrent_open_unlink(a, slot);
     a->stats.reserved++;
     a->stats.requests++;
-    *out = (struct zcb_torrent_request){
+    out->slot = slot;
+    out->block = &slot->blocks[block];
+    out->request = (struct zcb_torrent_request){
         .index = slot->index,
         .begin = block * a->geometry.block_length,
-        .length = zcb_torrent_block_length(&a->geometry, slot->index, block),
+        .length = (uint32_t)place->iov_len,
         .peer = peer,
         .ticket = a->last_ticket,
     };
@@ -38,7 +41,7 @@ reserve(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t blo
 // Missing blocks of one piece.
 static int
 pick_missing(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t peer,
-             struct zcb_torrent_request *out, int n)
+             struct torrent_claim *out, int n)
 {
     uint32_t block = 0;
     struct iovec place;
@@ -48,7 +51,7 @@ pick_missing(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_
         block = zcb_piece_next_missing(slot->piece, block);
         if (zcb_piece_reserve_block(slot->piece, block, peer, &place) < 0)
             break;
-        reserve(a, slot, block, peer, &out[got++]);
+        reserve(a, slot, block, peer, &place, &out[got++]);
     }
     return got;
 }
@@ -115,7 +118,7 @@ take_away(struct zcb_torrent_assembler *a, struct torrent_slot *slot, uint32_t b
 // Blocks that others have owed for too long.
 static int
 pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
-          struct zcb_torrent_request *out, int n)
+          struct torrent_claim *out, int n)
 {
     uint64_t earliest = UINT64_MAX;
     struct iovec place;
@@ -141,7 +144,7 @@ pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
             take_away(a, slot, b);
             if (zcb_piece_reserve_block(slot->piece, b, peer, &place) < 0)
                 continue;
-            reserve(a, slot, b, peer, &out[got++]);
+            reserve(a, slot, b, peer, &place, &out[got++]);
             a->stats.preempted++;
         }
     }
@@ -155,14 +158,12 @@ pick_owed(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
 }
 
 int
-zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
-                           uint64_t now_ms, struct zcb_torrent_request *out, int n)
+torrent_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits, uint64_t now_ms,
+             struct torrent_claim *out, int n)
 {
     uint32_t next;
     int got = 0;
 
-    if (a == NULL || bits == NULL || (out == NULL && n != 0) || n < 0 || peer == ZCB_PIECE_NOBODY)
-        return -EINVAL;
     hear(a, now_ms);
     for (uint32_t i = a->open_first; i != ZCB_TORRENT_NONE && got < n; i = next) {
         next = a->slots[i].next; // picking the last missing block takes it off the list
@@ -180,6 +181,24 @@ zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const
     if (got < n && a->stats.reserved != 0 && a->now_ms >= a->preempt_from &&
         (a->config.flags & ZCB_TORRENT_NO_PREEMPT) == 0)
         got += pick_owed(a, peer, bits, out + got, n - got);
+    return got;
+}
+
+int
+zcb_torrent_assembler_pick(struct zcb_torrent_assembler *a, uint32_t peer, const uint8_t *bits,
+                           uint64_t now_ms, struct zcb_torrent_request *out, int n)
+{
+    struct torrent_claim claims[TORRENT_PICK];
+    int got = 0, more, want;
+
+    if (a == NULL || bits == NULL || (out == NULL && n != 0) || n < 0 || peer == ZCB_PIECE_NOBODY)
+        return -EINVAL;
+    do {
+        want = n - got < TORRENT_PICK ? n - got : TORRENT_PICK;
+        more = torrent_pick(a, peer, bits, now_ms, claims, want);
+        for (int i = 0; i < more; i++)
+            out[got++] = claims[i].request;
+    } while (more == TORRENT_PICK);
     return got;
 }
 

@@ -151,8 +151,7 @@ write_cancels(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 static size_t
 write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
 {
-    struct zcb_torrent_request picked[32];
-    struct torrent_claim claim;
+    struct torrent_claim picked[TORRENT_PICK];
     uint32_t owed = zcb_torrent_wire_outstanding(wire), want;
     size_t len = 0;
 
@@ -165,17 +164,15 @@ write_requests(struct zcb_torrent_wire *wire, uint8_t *out, size_t room)
         int got;
 
         n = n < want ? n : want;
-        n = n < 32 ? n : 32;
-        got = zcb_torrent_assembler_pick(wire->assembler, wire->peer, wire->bits, wire->now_ms,
-                                         picked, (int)n);
+        n = n < TORRENT_PICK ? n : TORRENT_PICK;
+        got = torrent_pick(wire->assembler, wire->peer, wire->bits, wire->now_ms, picked, (int)n);
         for (int i = 0; i < got; i++) {
-            int r = zcb_torrent_write_request(out + len, room - len, picked[i].index,
-                                              picked[i].begin, picked[i].length);
+            const struct zcb_torrent_request *ask = &picked[i].request;
+            int r = zcb_torrent_write_request(out + len, room - len, ask->index, ask->begin,
+                                              ask->length);
 
-            if (!torrent_claim(wire->assembler, &picked[i], &claim))
-                continue; // cannot be: it was picked just now
-            if (r < 0 || !torrent_queue_add(&wire->queue, &claim)) {
-                torrent_give_up(wire->assembler, &claim);
+            if (r < 0 || !torrent_queue_add(&wire->queue, &picked[i])) {
+                torrent_give_up(wire->assembler, &picked[i]);
                 continue;
             }
             len += (size_t)r;
