@@ -10,7 +10,6 @@ static const struct wire_peer *const peers[] = {
     &wire_zcbuf,
     &wire_zcbuf_early,
     &wire_zcbuf_torrent,
-    &wire_zcbuf_torrent_lent,
     &wire_zcbuf_torrent_direct,
     &wire_copy,
     &wire_early,

@@ -28,9 +28,9 @@ struct wire_peer {
 };
 
 extern const struct wire_peer wire_copy, wire_early, wire_zcbuf, wire_zcbuf_early,
-    wire_zcbuf_torrent, wire_zcbuf_torrent_lent, wire_zcbuf_torrent_direct, wire_naive, wire_linear,
-    wire_flat, wire_evbuffer_reference, wire_evbuffer_copy, wire_gbytearray, wire_gstadapter,
-    wire_apr, wire_grpc, wire_avfifo, wire_asio, wire_cord;
+    wire_zcbuf_torrent, wire_zcbuf_torrent_direct, wire_naive, wire_linear, wire_flat,
+    wire_evbuffer_reference, wire_evbuffer_copy, wire_gbytearray, wire_gstadapter, wire_apr,
+    wire_grpc, wire_avfifo, wire_asio, wire_cord;
 
 // The rounds of a contender that takes one packet after the other.
 static inline int

@@ -185,16 +185,6 @@ push_packet(struct wire_bench *bench, size_t number)
     return zcb_torrent_wire_push(client->wire, &packet) < 0 ? -1 : messages(bench, client);
 }
 
-static inline int
-lend_packet(struct wire_bench *bench, size_t number)
-{
-    struct client *client = bench->state;
-    const struct wire_packet *from = &client->stream->packets[number];
-
-    return zcb_torrent_wire_feed(client->wire, from->data, from->len) < 0 ? -1
-                                                                          : messages(bench, client);
-}
-
 // What readv() into the plan would do.
 static inline int
 receive_packet(struct wire_bench *bench, size_t number)
@@ -258,12 +248,6 @@ run_push(void *bench, struct bench_run *run)
 }
 
 static int
-run_lend(void *bench, struct bench_run *run)
-{
-    return rounds(bench, run->n, lend_packet);
-}
-
-static int
 run_receive(void *bench, struct bench_run *run)
 {
     return rounds(bench, run->n, receive_packet);
@@ -276,15 +260,6 @@ const struct wire_peer wire_zcbuf_torrent = {
     .destroy = destroy,
     .feed = run_push,
     .receive = run_receive,
-};
-
-// Packets are not made: the wire looks at the bytes where they are.
-const struct wire_peer wire_zcbuf_torrent_lent = {
-    .name = "torrent wire, lent memory",
-    .own = true,
-    .create = create,
-    .destroy = destroy,
-    .feed = run_lend,
 };
 
 // Bytes are received into their pieces, where that can be foretold.

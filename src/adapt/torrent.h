@@ -255,8 +255,8 @@ struct torrent_plan {
 
 struct zcb_torrent_wire {
     struct zcb_chain chain;
-    // What came behind the chain's bytes is parsed where it lies; what is left of it when all that
-    // can be is parsed, goes to the chain. It lies in `room`, in `packet`, or (neither) is lent.
+    // What came while the chain was empty is parsed where it lies; what is left of it when all that
+    // can be is parsed, goes to the chain. It lies in `room` or, where that is empty, in `packet`.
     const uint8_t *in;
     size_t in_len;
     size_t in_size; // as it came

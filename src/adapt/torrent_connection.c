@@ -295,23 +295,6 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
     return 0;
 }
 
-int
-zcb_torrent_wire_feed(struct zcb_torrent_wire *wire, const void *data, size_t len)
-{
-    if (wire == NULL || (data == NULL && len != 0))
-        return -EINVAL;
-    if (wire->in_len != 0 || (wire->plan != NULL && wire->plan->left != 0))
-        return -EBUSY;
-    if (len != 0 && goes_to_place(wire, data, len)) {
-        end_plan(wire);
-        return 0;
-    }
-    came(wire, len);
-    wire->in = data;
-    wire->in_len = len;
-    return 0;
-}
-
 const struct zcb_torrent_error *
 zcb_torrent_wire_error(const struct zcb_torrent_wire *wire)
 {

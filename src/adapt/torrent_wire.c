@@ -29,58 +29,30 @@ torrent_absorb_rest(struct zcb_torrent_wire *wire)
             return r;
         zcb_chain_discard(&wire->chain, wire->in_size - wire->in_len);
         wire->room.iov_len = 0;
-    } else if (wire->packet.data != NULL) {
+    } else {
         struct zcb_packet rest = {wire->in, wire->in_len, wire->packet.owner};
 
         r = zcb_chain_push(&wire->chain, &rest);
         if (r < 0)
             return r;
         wire->packet = rest; // empty: the reference is the chain's
-    } else {
-        r = zcb_chain_append(&wire->chain, wire->in, wire->in_len);
-        if (r < 0)
-            return r;
     }
     end_of_in(wire);
     return 0;
 }
 
-// The message in front is not whole. Of bytes that are lent, which are copied, it gets no more than
-// a header needs: the rest may be payload, and that has another place to go to.
-static int
-absorb_more(struct zcb_torrent_wire *wire)
-{
-    size_t have = zcb_chain_len(&wire->chain), len = TORRENT_HEADER - have;
-    int r;
-
-    if (wire->state != TORRENT_WAIT_MESSAGE || have == 0 || have >= TORRENT_HEADER ||
-        wire->in_len <= len)
-        return torrent_absorb(wire);
-    r = zcb_chain_append(&wire->chain, wire->in, len);
-    if (r < 0)
-        return r;
-    wire->in += len;
-    wire->in_len -= len;
-    return 0;
-}
-
-// Bytes have been dealt with; of `in`, there is no other now.
+// Bytes have been dealt with.
 static inline void
-eat_in(struct zcb_torrent_wire *wire, size_t len)
+eat(struct zcb_torrent_wire *wire, size_t len)
 {
+    if (wire->in_len == 0) {
+        zcb_chain_discard(&wire->chain, len);
+        return;
+    }
     wire->in += len;
     wire->in_len -= len;
     if (ZCB_UNLIKELY(wire->in_len == 0))
         end_of_in(wire);
-}
-
-static void
-eat(struct zcb_torrent_wire *wire, size_t len)
-{
-    if (zcb_chain_len(&wire->chain) != 0)
-        zcb_chain_discard(&wire->chain, len);
-    else
-        eat_in(wire, len);
 }
 
 // Where the next byte is, from the connection's first on.
@@ -179,8 +151,7 @@ static int
 step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     uint32_t left = wire->current.payload_len - wire->got;
-    size_t buffered = zcb_chain_len(&wire->chain);
-    size_t have = buffered != 0 ? buffered : wire->in_len;
+    size_t have = wire->in_len != 0 ? wire->in_len : zcb_chain_len(&wire->chain);
     uint32_t len = have < left ? (uint32_t)have : left;
 
     if (len == 0)
@@ -189,7 +160,7 @@ step_payload(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     if (!torrent_stands(&wire->claim)) {
         wire->claim.request.ticket = 0;
         eat(wire, len);
-    } else if (buffered == 0) {
+    } else if (wire->in_len != 0) {
         memcpy(torrent_place(&wire->claim) + wire->got, wire->in, len);
         zcb_count_copy(ZCB_COPY_CONSUME, len);
         eat(wire, len);
@@ -272,12 +243,11 @@ step_message(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
     uint8_t scratch[TORRENT_HEADER];
     const uint8_t *head = wire->in;
-    size_t have = zcb_chain_len(&wire->chain);
+    size_t have = wire->in_len;
     int r;
 
     if (have == 0) {
-        have = wire->in_len;
-    } else {
+        have = zcb_chain_len(&wire->chain);
         have = have < TORRENT_HEADER ? have : TORRENT_HEADER;
         head = zcb_chain_peek(&wire->chain, 0, have, scratch);
     }
@@ -328,7 +298,7 @@ next_of_any_kind(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     for (;;) {
         r = step(wire, out);
         if (r == -EAGAIN && wire->in_len != 0) {
-            r = absorb_more(wire);
+            r = torrent_absorb(wire); // a message that is not whole
         } else if (r == -EAGAIN && wire->plan != NULL && wire->plan->left != 0) {
             // What the chain has is used up: what was received in place comes behind it.
             r = torrent_direct_step(wire, out);
@@ -350,8 +320,8 @@ next_is_have(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     const uint8_t *at = wire->in;
     uint32_t index;
 
-    if (wire->state != TORRENT_WAIT_MESSAGE || zcb_chain_len(&wire->chain) != 0 ||
-        wire->in_len < 9 || torrent_get_u32(at) != 5 || at[4] != ZCB_TORRENT_HAVE)
+    if (wire->state != TORRENT_WAIT_MESSAGE || wire->in_len < 9 || torrent_get_u32(at) != 5 ||
+        at[4] != ZCB_TORRENT_HAVE)
         return false;
     index = torrent_get_u32(at + 5);
     if (index >= wire->rules.pieces)
@@ -361,7 +331,7 @@ next_is_have(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     torrent_note_have(wire, index);
     wire->stats.messages++;
     wire->keepalives_in_a_row = 0;
-    eat_in(wire, 9);
+    eat(wire, 9);
     return true;
 }
 

@@ -76,27 +76,16 @@ run(size_t most)
 }
 
 // How bytes come to the wire.
-enum way { READ, PUSH, LEND, WAYS };
+enum way { READ, PUSH, WAYS };
 
-static int
-come(enum way way, const uint8_t *data, size_t len)
+static void
+push(const uint8_t *data, size_t len)
 {
-    static uint8_t lent[1 << 20];
     struct zcb_packet packet;
-    int r;
 
-    if (way == PUSH) {
-        assert_int_equal(zcb_packet_copy(f.pool, data, len, &packet), 0);
-        assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), 0);
-        assert_null(packet.data);
-        return hear(f.wire, &f.heard);
-    }
-    assert_true(len <= sizeof(lent));
-    memcpy(lent, data, len);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, lent, len), 0);
-    r = hear(f.wire, &f.heard);
-    memset(lent, 0xee, len); // it is ours again
-    return r;
+    assert_int_equal(zcb_packet_copy(f.pool, data, len, &packet), 0);
+    assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), 0);
+    assert_null(packet.data);
 }
 
 // The rest of the stream, at most `most` bytes at a time.
@@ -110,8 +99,9 @@ run_by(enum way way, size_t most)
     while (r == 0 && f.s.sent < f.s.len) {
         size_t len = f.s.len - f.s.sent < most ? f.s.len - f.s.sent : most;
 
-        r = come(way, f.s.bytes + f.s.sent, len);
+        push(f.s.bytes + f.s.sent, len);
         f.s.sent += len;
+        r = hear(f.wire, &f.heard);
     }
     return r;
 }
@@ -706,41 +696,14 @@ what_comes_in_different_ways_is_one_stream(void **state)
         if (way == READ)
             assert_true(line_recv(f.wire, &f.s, len, 2) > 0);
         else
-            assert_int_equal(come(way, f.s.bytes + f.s.sent, len), 0);
+            push(f.s.bytes + f.s.sent, len);
         f.s.sent += way == READ ? 0 : len;
-        // Bytes that were not looked at wait behind those before them, unless they are lent.
+        // Bytes that were not looked at wait, and others come behind them.
         if (zcb_test_random(&random) % 2 == 0)
             assert_int_equal(hear(f.wire, &f.heard), 0);
-        else if (zcb_torrent_wire_unread(f.wire) != 0)
-            assert_int_equal(zcb_torrent_wire_recv_plan(f.wire, &(struct iovec){ 0 }, 1), 1);
     }
     assert_int_equal(hear(f.wire, &f.heard), 0);
     assert_int_equal(f.finished.count, 11);
-    end();
-}
-
-static void
-bytes_are_lent_only_when_all_before_them_were_looked_at(void **state)
-{
-    (void)state;
-    static const uint8_t keepalives[8] = { 0 };
-    struct zcb_torrent_message message;
-
-    start(NULL);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, keepalives, 8), 0);
-    assert_int_equal(zcb_torrent_wire_unread(f.wire), 8);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, keepalives, 8), -EBUSY);
-    assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 1);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, keepalives, 8), -EBUSY);
-    assert_int_equal(hear(f.wire, NULL), 0);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, keepalives, 0), 0);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, NULL, 0), 0);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, keepalives, 4), 0);
-    assert_int_equal(hear(f.wire, NULL), 0);
-    assert_int_equal(zcb_torrent_wire_feed(f.wire, NULL, 1), -EINVAL);
-    assert_int_equal(zcb_torrent_wire_feed(NULL, keepalives, 1), -EINVAL);
-    assert_int_equal(stats().keepalives, 3);
-    assert_int_equal(stats().bytes, 12);
     end();
 }
 
@@ -849,7 +812,6 @@ main(void)
         cmocka_unit_test(reading_stops_when_too_much_waits_and_resumes_lower),
         cmocka_unit_test(a_pause_in_a_long_message_ends),
         cmocka_unit_test(what_comes_in_different_ways_is_one_stream),
-        cmocka_unit_test(bytes_are_lent_only_when_all_before_them_were_looked_at),
         cmocka_unit_test(received_takes_no_more_than_was_planned),
         cmocka_unit_test(a_config_that_makes_no_sense_is_refused),
         cmocka_unit_test(steady_receiving_allocates_nothing),

@@ -539,14 +539,6 @@ ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_received(struct zcb_torrent_wire *wi
 ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_push(struct zcb_torrent_wire *wire,
                                                  struct zcb_packet *packet);
 
-// Bytes that came another way, in memory of yours: what a TLS or uTP layer gave out, an io_uring's
-// buffer. They are parsed where they lie, with no packet to be made of them: leave them as they are
-// until next() has returned 0. What is left then, of a message that is not whole, was copied
-// (ZCB_COPY_APPEND); payload went to its place. Ends a plan, as received(0).
-// 0; -EBUSY: next() has not returned 0 since the last bytes came; -EINVAL (NULL).
-ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_feed(struct zcb_torrent_wire *wire, const void *data,
-                                                 size_t len);
-
 // The next message, in *out. Returns 1: a message, and what it says about this connection is noted
 // already (choked, bitfield, the block stored); 0: receive more; -EBADMSG: the peer broke a rule,
 // now and for ever (zcb_torrent_wire_error); -ENOMEM, -ENOBUFS: nothing is lost, give something
