@@ -194,19 +194,21 @@ zcb_torrent_wire_recv_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int
     return r;
 }
 
-// Most of what comes is the middle of a block: it goes to its place at once, and next() has nothing
-// to do. False: it is not, or what came before waits for next().
-static inline bool
-goes_to_place(struct zcb_torrent_wire *wire, const void *data, size_t len)
+// Bytes that came while the chain was empty, to be parsed where they lie. Most are the middle of a
+// block: they go to their place at once, and next() has nothing to do.
+static inline void
+take_in(struct zcb_torrent_wire *wire, const uint8_t *data, size_t len)
 {
-    if (wire->state != TORRENT_IN_PAYLOAD || wire->undrained ||
-        len >= wire->current.payload_len - wire->got || !torrent_stands(&wire->claim))
-        return false;
-    memcpy(torrent_place(&wire->claim) + wire->got, data, len);
-    zcb_count_copy(ZCB_COPY_CONSUME, len);
-    wire->got += (uint32_t)len;
-    wire->stats.bytes += len;
-    return true;
+    if (wire->state == TORRENT_IN_PAYLOAD && !wire->undrained && len != 0 &&
+        len < wire->current.payload_len - wire->got && torrent_stands(&wire->claim)) {
+        memcpy(torrent_place(&wire->claim) + wire->got, data, len);
+        zcb_count_copy(ZCB_COPY_CONSUME, len);
+        wire->got += (uint32_t)len;
+        return;
+    }
+    wire->in = data;
+    wire->in_len = wire->in_size = len;
+    wire->undrained |= len != 0;
 }
 
 int
@@ -221,47 +223,23 @@ zcb_torrent_wire_received(struct zcb_torrent_wire *wire, size_t bytes)
     if (bytes > wire->planned_bytes)
         return -ERANGE;
     to_chain = bytes < wire->planned_chain ? bytes : wire->planned_chain;
-    if (wire->room.iov_len != 0 && bytes != 0 && goes_to_place(wire, wire->room.iov_base, bytes)) {
-        wire->planned = false;
-        wire->stats.reads++;
-        return 0;
-    }
     if (wire->room.iov_len != 0) {
-        wire->in = wire->room.iov_base;
-        wire->in_len = wire->in_size = bytes;
-    } else if (wire->planned_chain != 0) {
-        int r = zcb_chain_commit(&wire->chain, to_chain);
+        take_in(wire, wire->room.iov_base, bytes);
+    } else {
+        int r = wire->planned_chain != 0 ? zcb_chain_commit(&wire->chain, to_chain) : 0;
 
         if (r < 0)
             return r;
+        wire->undrained |= bytes != 0;
     }
     wire->planned = false;
     wire->stats.bytes += bytes;
     wire->stats.reads += bytes != 0;
-    if (bytes != 0)
-        wire->undrained = true;
     if (bytes > to_chain)
         wire->plan->left = bytes - to_chain;
     else
         torrent_direct_end(wire);
     return 0;
-}
-
-// Bytes came by another way.
-static inline void
-end_plan(struct zcb_torrent_wire *wire)
-{
-    torrent_direct_end(wire);
-    wire->room.iov_len = 0;
-    wire->planned = false;
-}
-
-static void
-came(struct zcb_torrent_wire *wire, size_t len)
-{
-    end_plan(wire);
-    wire->undrained = true;
-    wire->stats.bytes += len;
 }
 
 int
@@ -275,23 +253,23 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
     if (wire->plan != NULL && wire->plan->left != 0)
         return -EBUSY;
     len = packet->len;
-    if (len != 0 && goes_to_place(wire, packet->data, len)) {
-        end_plan(wire);
-        zcb_packet_unref(packet);
-        return 0;
-    }
     r = torrent_absorb(wire);
-    if (r == 0 && (zcb_chain_len(&wire->chain) != 0 || len == 0))
+    if (r == 0 && zcb_chain_len(&wire->chain) != 0)
         r = zcb_chain_push(&wire->chain, packet);
     if (r < 0)
         return r;
-    came(wire, len);
-    if (packet->len != 0) { // the chain is empty
+    wire->undrained |= zcb_chain_len(&wire->chain) != 0;
+    torrent_direct_end(wire);
+    wire->planned = false;
+    wire->room.iov_len = 0;
+    wire->stats.bytes += len;
+    if (packet->len != 0)
+        take_in(wire, packet->data, len);
+    if (wire->in_len != 0) {
         wire->packet = *packet;
-        wire->in = packet->data;
-        wire->in_len = len;
         *packet = (struct zcb_packet){0};
     }
+    zcb_packet_unref(packet);
     return 0;
 }
 
