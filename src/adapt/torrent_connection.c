@@ -199,7 +199,7 @@ zcb_torrent_wire_recv_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int
 static inline void
 take_in(struct zcb_torrent_wire *wire, const uint8_t *data, size_t len)
 {
-    if (wire->state == TORRENT_IN_PAYLOAD && !wire->undrained && len != 0 &&
+    if (wire->state == TORRENT_IN_PAYLOAD && len != 0 &&
         len < wire->current.payload_len - wire->got && torrent_stands(&wire->claim)) {
         memcpy(torrent_place(&wire->claim) + wire->got, data, len);
         zcb_count_copy(ZCB_COPY_CONSUME, len);

@@ -28,17 +28,18 @@ static int
 note_bitfield(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
     struct zcb_cursor cursor;
-    uint8_t byte = 0;
-    int r = zcb_cursor_init(&cursor, &wire->chain, m->payload_off);
+    uint8_t byte;
+    int r = zcb_chain_peek_u8(&wire->chain, (size_t)m->size - 1, &byte);
 
+    if (r == 0 && (byte & ~torrent_last_bits(wire->geometry)) != 0)
+        return torrent_fail(wire, "bitfield with spare bits set", m, (uint32_t)m->size - 1);
+    if (r == 0)
+        r = zcb_cursor_init(&cursor, &wire->chain, m->payload_off);
     for (size_t i = 0; i < wire->bits_size && r == 0; i++) {
         r = zcb_cursor_u8(&cursor, &byte);
         wire->bits[i] |= byte;
     }
-    wire->bits[wire->bits_size - 1] &= torrent_last_bits(wire->geometry);
     wire->pieces = count_bits(wire->bits, wire->bits_size);
-    if ((byte & ~torrent_last_bits(wire->geometry)) != 0)
-        return torrent_fail(wire, "bitfield with spare bits set", m, 4 + m->payload_len);
     return r;
 }
 

@@ -193,11 +193,8 @@ torrent_handshake_done(struct zcb_torrent_wire *wire)
 static int
 step_handshake(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
-    int r = torrent_absorb(wire);
+    int r = zcb_torrent_peek_handshake(&wire->chain, &wire->handshake, &wire->error);
 
-    if (r < 0)
-        return r;
-    r = zcb_torrent_peek_handshake(&wire->chain, &wire->handshake, &wire->error);
     if (r == -EBADMSG)
         wire->state = TORRENT_FAILED;
     if (r < 0)
@@ -223,10 +220,7 @@ step_payload_header(struct zcb_torrent_wire *wire, const struct zcb_torrent_mess
             eat(wire, m->payload_off);
         return r;
     }
-    r = torrent_absorb(wire); // the rest are given out, or read, from the chain
-    if (r < 0)
-        return r;
-    if (m->size > zcb_chain_len(&wire->chain))
+    if (m->size > zcb_chain_len(&wire->chain)) // these are read, or given out, from the chain
         return -EAGAIN;
     r = torrent_note(wire, m);
     if (r < 0)
@@ -340,7 +334,7 @@ zcb_torrent_wire_next(struct zcb_torrent_wire *wire, struct zcb_torrent_message 
 {
     if (wire == NULL || out == NULL)
         return -EINVAL;
-    if (!wire->undrained && wire->state != TORRENT_FAILED)
+    if (!wire->undrained)
         return 0;
     return next_is_have(wire, out) ? 1 : next_of_any_kind(wire, out);
 }
