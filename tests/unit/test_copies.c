@@ -556,12 +556,30 @@ move_without_memory(void)
     zcb_chain_finish(&chain);
 }
 
+static void
+what_others_move_is_counted_with_a_reason_that_there_is(void **state)
+{
+    struct zcb_copies before, after;
+
+    (void)state;
+    zcb_copies_thread(&before);
+    zcb_count_copy(ZCB_COPY_PIECE, 11);
+    zcb_count_copy(ZCB_COPY_REASON_COUNT, 1000);
+    zcb_count_copy((enum zcb_copy_reason)15, 1000);
+    zcb_count_copy((enum zcb_copy_reason)-1, 1000);
+    zcb_copies_thread(&after);
+    assert_int_equal(after.bytes[ZCB_COPY_PIECE] - before.bytes[ZCB_COPY_PIECE], 11);
+    assert_int_equal(after.calls[ZCB_COPY_PIECE] - before.calls[ZCB_COPY_PIECE], 1);
+    assert_int_equal(zcb_copies_bytes(&after) - zcb_copies_bytes(&before), 11);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_of_moving_bytes_is_counted_exactly_under_its_reason),
         cmocka_unit_test(every_reason_has_a_way),
+        cmocka_unit_test(what_others_move_is_counted_with_a_reason_that_there_is),
         cmocka_unit_test(sharing_moves_nothing),
         cmocka_unit_test(nothing_moved_counts_nothing),
         cmocka_unit_test(totals_keep_what_ended_threads_have_moved),

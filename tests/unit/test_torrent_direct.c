@@ -456,6 +456,57 @@ a_header_that_was_not_foretold_is_read_before_its_block(void **state)
     }
 }
 
+// It may be somebody else's by now, and its memory may be another piece's.
+static void
+a_block_that_is_not_ours_any_more_is_not_received_in_place(void **state)
+{
+    (void)state;
+    struct iovec iov[64];
+    size_t bytes = 0;
+    int n;
+
+    start(4, 4, 0);
+    assert_int_equal(ask(), 68);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 3), 4);
+    n = zcb_torrent_wire_recv_plan(f.wire, iov, 64);
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++)
+        if (iov[i].iov_len == BLOCK)
+            bytes += iov[i].iov_len;
+    assert_int_equal(bytes, 0);
+    assert_int_equal(zcb_torrent_wire_received(f.wire, 0), 0);
+    answer_requests(&f.s, &f.finished.geometry, f.out, 68);
+    assert_int_equal(line_run(f.wire, &f.s, 5000, 64, &f.heard), 0);
+    assert_int_equal(stats().late_blocks, 4);
+    end();
+}
+
+// A late bitfield, the first half of which was read before, with foretold bytes behind it.
+static void
+an_error_is_where_it_is_also_with_a_plan_behind_it(void **state)
+{
+    (void)state;
+    struct zcb_torrent_message message;
+    size_t at, size;
+
+    start(4, 4, 0);
+    (void)ask();
+    at = f.s.len;
+    size = 5 + zcb_torrent_bitfield_size(&f.finished.geometry);
+    memset(stream_grow(&f.s, size), 0xff, size);
+    memset(f.s.bytes + at, 0, 4);
+    f.s.bytes[at + 3] = (uint8_t)(size - 4);
+    f.s.bytes[at + 4] = ZCB_TORRENT_BITFIELD;
+    assert_true(line_recv(f.wire, &f.s, 5, 64) == 5);
+    assert_int_equal(hear(f.wire, &f.heard), 0);
+    say_block(&f.s, &f.finished.geometry, 0, 0, BLOCK);
+    assert_true(line_recv(f.wire, &f.s, 100000, 64) == 2 + 13); // with the header that is foretold
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &message), -EBADMSG);
+    assert_string_equal(zcb_torrent_wire_error(f.wire)->reason, "bitfield with spare bits set");
+    assert_int_equal(zcb_torrent_wire_error(f.wire)->at, at + size - 1);
+    end();
+}
+
 static void
 blocks_in_a_plan_stay_with_their_peer(void **state)
 {
@@ -663,6 +714,8 @@ main(void)
         cmocka_unit_test(a_block_in_a_plan_cannot_be_cancelled),
         cmocka_unit_test(small_messages_behind_the_last_block_are_all_read),
         cmocka_unit_test(a_header_that_was_not_foretold_is_read_before_its_block),
+        cmocka_unit_test(a_block_that_is_not_ours_any_more_is_not_received_in_place),
+        cmocka_unit_test(an_error_is_where_it_is_also_with_a_plan_behind_it),
         cmocka_unit_test(blocks_in_a_plan_stay_with_their_peer),
         cmocka_unit_test(a_plan_ends_with_the_next_one_and_with_the_wire),
         cmocka_unit_test(a_plan_waits_until_the_last_one_was_looked_at),

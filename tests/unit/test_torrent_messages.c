@@ -318,6 +318,33 @@ limits_are_judged_exactly_at_their_edge(void **state)
 }
 
 static void
+limits_that_are_lifted_do_not_wrap(void **state)
+{
+    (void)state;
+    static const struct zcb_torrent_limits lifted = {
+        .max_block = UINT32_MAX, .max_extended = UINT32_MAX, .max_unknown = UINT32_MAX,
+    };
+    static const int ids[] = { 5, 7, 20, 99 };
+
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        struct zcb_torrent_message m;
+        struct zcb_chain chain;
+        struct stream s = { 0 };
+
+        stream_u32(&s, UINT32_MAX);
+        stream_put(&s, (uint8_t[]){ (uint8_t)ids[i] }, 1);
+        memset(stream_grow(&s, 8), 0, 8);
+        assert_int_equal(zcb_chain_init(&chain, NULL, NULL), 0);
+        push_static(&chain, s.bytes, s.len);
+        assert_true(zcb_torrent_peek(&chain, 0, NULL, &lifted, &m, NULL) > 0);
+        assert_true(m.size == UINT64_C(0x100000003));
+        assert_int_equal(m.payload_off + (uint64_t)m.payload_len, m.size);
+        zcb_chain_finish(&chain);
+        stream_end(&s);
+    }
+}
+
+static void
 without_a_geometry_numbers_are_not_judged(void **state)
 {
     (void)state;
@@ -395,6 +422,7 @@ main(void)
         cmocka_unit_test(every_wrong_message_is_refused_with_reason_and_place),
         cmocka_unit_test(a_length_above_all_limits_is_refused_by_its_four_bytes),
         cmocka_unit_test(limits_are_judged_exactly_at_their_edge),
+        cmocka_unit_test(limits_that_are_lifted_do_not_wrap),
         cmocka_unit_test(without_a_geometry_numbers_are_not_judged),
         cmocka_unit_test(a_writer_with_too_little_room_writes_nothing),
         cmocka_unit_test(kinds_have_names),

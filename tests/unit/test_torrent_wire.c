@@ -538,10 +538,13 @@ keepalives_in_between_and_served_requests_are_not_a_flood(void **state)
             SAY0(&f.s, keepalive);
         for (int n = 0; n < 3; n++)
             SAY(&f.s, request, 0, 0, 1);
+        for (int n = 0; n < 3; n++)
+            SAY0(&f.s, keepalive);
+        SAY(&f.s, have, 1);
         assert_int_equal(run(100), 0);
         zcb_torrent_wire_served(f.wire, i == 5 ? 1000 : 3);
     }
-    assert_int_equal(stats().keepalives, 30);
+    assert_int_equal(stats().keepalives, 60);
     assert_int_equal(stats().peer_requests, 30);
     end();
 }
@@ -708,6 +711,130 @@ what_comes_in_different_ways_is_one_stream(void **state)
 }
 
 static void
+a_have_counts_once_wherever_it_is_parsed(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 8, 9, 18, 100 };
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        start(NULL);
+        for (uint32_t n = 0; n < 20; n++)
+            SAY(&f.s, have, n % 10);
+        assert_int_equal(run(sizes[i]), 0);
+        assert_int_equal(f.heard.count, 20);
+        for (uint32_t n = 0; n < 20; n++) {
+            assert_int_equal(f.heard.messages[n].kind, ZCB_TORRENT_HAVE);
+            assert_int_equal(f.heard.messages[n].id, 4);
+            assert_int_equal(f.heard.messages[n].index, n % 10);
+            assert_int_equal(f.heard.messages[n].size, 9);
+            assert_int_equal(f.heard.messages[n].payload_len, 0);
+        }
+        assert_int_equal(stats().messages, 20);
+        assert_int_equal(zcb_torrent_wire_pieces(f.wire), 10);
+        assert_memory_equal(zcb_torrent_wire_bits(f.wire), "\xff\xc0", 2);
+        SAY(&f.s, have, 11); // there are 11 pieces
+        assert_int_equal(run(sizes[i]), -EBADMSG);
+        assert_string_equal(zcb_torrent_wire_error(f.wire)->reason, "piece index outside the torrent");
+        assert_int_equal(zcb_torrent_wire_error(f.wire)->at, 20 * 9 + 5);
+        assert_int_equal(zcb_torrent_wire_pieces(f.wire), 10);
+        end();
+    }
+}
+
+static void
+count_release(void *ctx, void *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    (*(int *)ctx)++;
+}
+
+// A packet of the next `len` bytes of the stream, whose memory says when it is let go.
+static void
+push_counted(size_t len, int *released)
+{
+    struct zcb_packet packet;
+
+    assert_int_equal(zcb_packet_wrap(f.s.bytes + f.s.sent, len, count_release, released, &packet), 0);
+    assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), 0);
+    f.s.sent += len;
+}
+
+static void
+a_packet_is_let_go_when_all_of_it_was_looked_at(void **state)
+{
+    (void)state;
+    int released = 0;
+
+    start(NULL);
+    (void)ask();
+    say_block(&f.s, &f.finished.geometry, 0, 0, BLOCK);
+    SAY(&f.s, have, 1);
+    SAY(&f.s, have, 1);
+    push_counted(1000, &released);
+    assert_int_equal(released, 0); // until next()
+    assert_int_equal(hear(f.wire, &f.heard), 0);
+    assert_int_equal(released, 1);
+    push_counted(1000, &released); // the middle of a block
+    assert_int_equal(released, 2);
+    push_counted(BLOCK + 13 - 2000 + 5, &released); // with the beginning of a message behind
+    assert_int_equal(hear(f.wire, &f.heard), 0);
+    assert_int_equal(released, 2);
+    assert_int_equal(zcb_torrent_wire_unread(f.wire), 5);
+    push_counted(13, &released);
+    assert_int_equal(hear(f.wire, &f.heard), 0);
+    assert_int_equal(released, 4);
+    SAY(&f.s, have, 2);
+    push_counted(9, &released);
+    zcb_torrent_wire_destroy(&f.wire); // and nobody looked
+    assert_int_equal(released, 5);
+    end();
+}
+
+// Part of the block that is received into stays with a packet, so that it is not used from its
+// start again, and what is left of it is too small, or only a part of what one read may bring.
+static void
+a_receive_buffer_that_is_shared_is_no_trap(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t extended;
+        int iovecs;
+    } rows[] = { { 3000, 8 }, { 7500, 1 }, { 7500, 8 } };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct zcb_torrent_message message;
+        struct zcb_packet kept;
+        struct iovec iov[8];
+        size_t most = 0;
+
+        start(&(struct zcb_torrent_wire_config){ .chain = { .chunk_size = 8192 } });
+        SAY(&f.s, extended, 0, rows[i].extended);
+        memset(stream_grow(&f.s, rows[i].extended), 'e', rows[i].extended);
+        while (f.s.sent < f.s.len)
+            assert_true(line_recv(f.wire, &f.s, 100000, 1) > 0);
+        assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 1);
+        assert_int_equal(zcb_torrent_wire_payload(f.wire, &kept), 0);
+        assert_int_equal(hear(f.wire, &f.heard), 0);
+        answer_requests(&f.s, &f.finished.geometry, f.out, ask());
+        while (f.s.sent < f.s.len) {
+            int n = zcb_torrent_wire_recv_plan(f.wire, iov, rows[i].iovecs);
+
+            assert_true(n > 0);
+            most = iov[0].iov_len > most ? iov[0].iov_len : most;
+            assert_true(line_recv(f.wire, &f.s, 100000, rows[i].iovecs) > 0);
+            assert_int_equal(hear(f.wire, &f.heard), 0);
+        }
+        assert_int_equal(f.finished.count, 11);
+        assert_true(most >= 4096);
+        assert_int_equal(kept.data[0], 'e');
+        assert_int_equal(kept.data[rows[i].extended - 1], 'e');
+        zcb_packet_unref(&kept);
+        end();
+    }
+}
+
+static void
 received_takes_no_more_than_was_planned(void **state)
 {
     (void)state;
@@ -812,6 +939,9 @@ main(void)
         cmocka_unit_test(reading_stops_when_too_much_waits_and_resumes_lower),
         cmocka_unit_test(a_pause_in_a_long_message_ends),
         cmocka_unit_test(what_comes_in_different_ways_is_one_stream),
+        cmocka_unit_test(a_have_counts_once_wherever_it_is_parsed),
+        cmocka_unit_test(a_packet_is_let_go_when_all_of_it_was_looked_at),
+        cmocka_unit_test(a_receive_buffer_that_is_shared_is_no_trap),
         cmocka_unit_test(received_takes_no_more_than_was_planned),
         cmocka_unit_test(a_config_that_makes_no_sense_is_refused),
         cmocka_unit_test(steady_receiving_allocates_nothing),
