@@ -8,7 +8,7 @@
                ZCB_TORRENT_STRICT)
 
 // Less room than that is filled, not used again.
-#define ROOM_MIN 2048
+#define ROOM_MIN 16384
 
 static bool
 is_sound(const struct zcb_torrent_wire_config *c)
