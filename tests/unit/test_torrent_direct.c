@@ -456,6 +456,43 @@ a_header_that_was_not_foretold_is_read_before_its_block(void **state)
     }
 }
 
+// What lies in a place that is given up is out of there before anybody hears of it: the piece may be
+// closed then, and its memory gone.
+static void
+what_lies_in_a_rejected_block_outlives_its_piece(void **state)
+{
+    (void)state;
+    struct zcb_torrent_message message;
+    struct zcb_packet packet;
+    size_t at;
+
+    start_with(PIECE + 100, 8, 4, 0);
+    assert_int_equal(ask(), 5 * 17);
+    answer_requests(&f.s, &f.finished.geometry, f.out, 4 * 17);
+    assert_int_equal(line_run(f.wire, &f.s, 100000, 64, &f.heard), 0);
+    assert_int_equal(f.finished.count, 1);
+    at = f.s.len;
+    SAY(&f.s, reject, 1, 0, 100);
+    for (int i = 0; i < 8; i++)
+        SAY(&f.s, have, (uint32_t)i % 2);
+    assert_int_equal(zcb_packet_copy(f.pool, f.s.bytes + at, 6, &packet), 0);
+    assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), 0);
+    f.s.sent += 6;
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 0);
+    assert_int_equal(line_recv(f.wire, &f.s, 100000, 64), 11 + 72); // over the last block's place
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 1);
+    assert_int_equal(message.kind, ZCB_TORRENT_REJECT);
+    assert_int_equal(zcb_torrent_assembler_close(f.a, 1), 0);
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 1);
+        assert_int_equal(message.kind, ZCB_TORRENT_HAVE);
+        assert_int_equal(message.index, i % 2);
+    }
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 0);
+    assert_int_equal(stats().moved_bytes, 72);
+    end();
+}
+
 // It may be somebody else's by now, and its memory may be another piece's.
 static void
 a_block_that_is_not_ours_any_more_is_not_received_in_place(void **state)
@@ -714,6 +751,7 @@ main(void)
         cmocka_unit_test(a_block_in_a_plan_cannot_be_cancelled),
         cmocka_unit_test(small_messages_behind_the_last_block_are_all_read),
         cmocka_unit_test(a_header_that_was_not_foretold_is_read_before_its_block),
+        cmocka_unit_test(what_lies_in_a_rejected_block_outlives_its_piece),
         cmocka_unit_test(a_block_that_is_not_ours_any_more_is_not_received_in_place),
         cmocka_unit_test(an_error_is_where_it_is_also_with_a_plan_behind_it),
         cmocka_unit_test(blocks_in_a_plan_stay_with_their_peer),
