@@ -331,8 +331,8 @@ int torrent_note(struct zcb_torrent_wire *wire, const struct zcb_torrent_message
 int torrent_handshake_done(struct zcb_torrent_wire *wire);
 int torrent_payload_begin(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *message);
 
-// `len` bytes of the payload have been dealt with. 1: these were the last of a block, and *out is the
-// message; 0: the last of something else; -EAGAIN: the rest is to come.
+// `len` bytes of the payload have been dealt with. 1: these were the last of a block, and *out is
+// the message; 0: the last of something else; -EAGAIN: the rest is to come.
 int torrent_payload_advance(struct zcb_torrent_wire *wire, uint32_t len,
                             struct zcb_torrent_message *out);
 

@@ -4,7 +4,8 @@
 //
 //     WAIT_HANDSHAKE -> WAIT_MESSAGE <-> IN_PAYLOAD
 //
-// A message without payload is taken off the chain at once. PIECE and unknown ones are left behind
+// Bytes are in one of two places: in `in`, as they came, or, once a message was not whole, in the
+// chain. A message without payload is taken off at once. PIECE and unknown ones are left behind
 // their header (IN_PAYLOAD) and their payload goes where it belongs as it comes. BITFIELD and
 // EXTENDED wait in the chain until they are whole; `hold` is the length of the one that was given
 // out last, dropped by the next call.
@@ -306,8 +307,8 @@ next_of_any_kind(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
     }
 }
 
-// A swarm says HAVE more often than everything else together. False: what is next is something else,
-// or not whole, or wrong, or has to be put together first.
+// A swarm says HAVE more often than everything else together. False: what is next is something
+// else, or not whole, or wrong, or has to be put together first.
 static inline bool
 next_is_have(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out)
 {
