@@ -68,9 +68,9 @@ each_place_of_a_plan_is_in_its_own_memory(void **state)
             must_lie_in(&iov[i], wire->plan->heads[heads++], sizeof(wire->plan->heads[0]));
             break;
         case TORRENT_BODY:
-            assert_int_equal(zcb_torrent_assembler_place(assembler, &segment->request, &own), 0);
+            assert_int_equal(zcb_torrent_assembler_place(assembler, &segment->claim.request, &own), 0);
             must_lie_in(&iov[i], own.iov_base, own.iov_len);
-            assert_int_equal(own.iov_len, segment->request.length);
+            assert_int_equal(own.iov_len, segment->claim.request.length);
             bodies++;
             break;
         case TORRENT_TAIL:
