@@ -73,7 +73,8 @@ enum zcb_frame_link {
     ZCB_FRAME_LINK_SLL2 = 276, // Linux "cooked", version 2
 };
 
-// Bits of zcb_frame.layers: headers that are whole, and what else was found.
+// Bits of zcb_frame.layers: headers that are there, and what else was found. Of an IPv4 or TCP
+// header the options may be cut off; the verdict is then ZCB_FRAME_TRUNCATED.
 enum {
     ZCB_FRAME_ETHERNET = 1u << 0,
     ZCB_FRAME_SLL = 1u << 1,      // SLL or SLL2
@@ -109,7 +110,7 @@ enum {
 #define ZCB_FRAME_VERDICTS(X)                                                                      \
     X(OK, ok, "all headers are whole")                                                             \
     X(TRUNCATED, truncated, "a header goes on behind the captured bytes")                          \
-    X(SHORT, short, "a header goes on behind the end of what carries it")                          \
+    X(OVERRUN, overrun, "a header goes on behind the end of what carries it")                      \
     X(VLAN_DEPTH, vlan_depth, "more VLAN tags than max_vlans")                                     \
     X(LLC_LENGTH, llc_length, "802.3 length beyond the frame")                                     \
     X(IP_VERSION, ip_version, "not the IP version that was announced")                             \
@@ -133,8 +134,9 @@ enum zcb_frame_verdict {
 #undef ZCB_FRAME_VERDICT_ENUM
 };
 
-// One packet taken apart. Offsets are from the first byte that was passed; an offset is 0 where
-// there is no such header. Filled in by parse; read it, do not write it.
+// One packet taken apart. Offsets are from the first byte that was passed, and 0 where there is no
+// such header; `layers` tells a missing IP header from one at 0. Filled in by parse; read it, do
+// not write it.
 struct zcb_frame {
     uint32_t layers;        // ZCB_FRAME_ETHERNET and so on
     uint8_t verdict;        // enum zcb_frame_verdict
@@ -154,7 +156,7 @@ struct zcb_frame {
     uint32_t fragment_off;  // bytes of the datagram before this part
     uint32_t fragment_id;   // IPv4 identification (always there), or the fragment header's
     uint32_t transport;     // TCP, UDP or ICMP header
-    uint32_t transport_len; // of it, with options; with PORTS alone: the bytes of it that are there
+    uint32_t transport_len; // of it, with options; where it is cut: the bytes that are there
     uint32_t payload;       // behind the last header that is whole
     uint32_t payload_len;   // bytes of it that are there; padding is none of it
     uint32_t end;           // where it ends on the wire; beyond captured: CUT
@@ -165,9 +167,9 @@ struct zcb_frame {
 struct zcb_frame_config {
     // The packet's length on the wire, where the capture may have cut it. What claims to be longer
     // than this is malformed; what is longer than `len` alone is cut. 0: not known, anything beyond
-    // `len` is cut. A receiver that never cuts passes `len`.
+    // `len` is cut. A receiver that never cuts passes `len`. Below `len`: the rest is padding.
     size_t wire_len;
-    uint32_t max_vlans;      // 0: 4
+    uint32_t max_vlans;      // 0: 4; at most 64
     uint32_t max_extensions; // 0: 8; at most 64
     uint32_t flags;          // ZCB_FRAME_ACCEPT_UNSIZED
     uint32_t reserved[5];    // 0
@@ -184,13 +186,14 @@ enum {
 // Returns the verdict, 0 (ZCB_FRAME_OK) or above; *out is filled in either way, up to what was
 // wrong. What is not understood (another EtherType, another protocol, ESP) is payload, and OK.
 // -EINVAL (NULL out; NULL data with a length; reserved fields, unknown flags, a limit above its
-// ceiling; wire_len below len); -ENOTSUP: another link type; -EOVERFLOW: above 2^31 bytes.
+// ceiling); -ENOTSUP: another link type; -EOVERFLOW: above 2^31 bytes. *out is then as it was.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_parse(const void *data, size_t len, enum zcb_frame_link link,
                                            const struct zcb_frame_config *config,
                                            struct zcb_frame *out);
 
 // The same for the `len` bytes at `off` of a chain. Offsets in *out count from `off`. Copies only
-// fixed parts of headers that cross chunks (ZCB_COPY_PEEK), up to 40 bytes each.
+// fixed parts of headers that cross chunks (ZCB_COPY_PEEK): up to 40 bytes each, a hop-by-hop
+// header up to 2048.
 // Also -EAGAIN: fewer bytes are there.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_parse_chain(const struct zcb_chain *chain, size_t off,
                                                  size_t len, enum zcb_frame_link link,
@@ -576,7 +579,16 @@ ZCB_API const char *zcb_frame_checksum_name(int state);
 // Nothing is moved or allocated. A prepend that fails changes nothing.
 struct zcb_frame_builder {
     struct zcb_buf *buf;
-    uint64_t opaque[34];
+    uint32_t count;
+    uint32_t reserved;
+    struct {
+        uint8_t *at;
+        uint16_t len;
+        uint16_t type;     // what an EtherType field in front says
+        uint16_t protocol; // what a protocol field in front says
+        uint8_t kind;
+        uint8_t flags;
+    } headers[16]; // innermost first
 };
 
 #define ZCB_FRAME_HEADERS 16 // that a builder takes
@@ -725,8 +737,13 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_finish(struct zcb_frame_builder *builder, u
 struct zcb_frame_template {
     const uint8_t *data;
     uint32_t len;
-    uint32_t reserved32;
-    uint64_t opaque[6];
+    uint32_t network, transport;
+    uint32_t ip_sum; // of the IPv4 header, without what changes
+    uint32_t sum;    // of transport and pseudo header, without what changes
+    uint16_t source_port, port;
+    uint8_t version;
+    uint8_t protocol; // 0: UDP without a checksum
+    uint8_t reserved[30];
 };
 
 // What changes from frame to frame.
@@ -742,21 +759,23 @@ struct zcb_frame_target {
 // The frame's checksums need not be right. A UDP checksum of 0 over IPv4 stays 0.
 // 0; -EINVAL (NULL); -ENOTSUP: not a whole TCP, UDP or ICMP echo packet over IP, or a fragment, or
 // with a routing header; parse's errors.
-ZCB_API ZCB_MUST_CHECK int zcb_frame_forminit(struct zcb_frame_template *form, const void *data,
-                                              size_t len, enum zcb_frame_link link);
+ZCB_API ZCB_MUST_CHECK int zcb_frame_template_init(struct zcb_frame_template *form,
+                                                   const void *data, size_t len,
+                                                   enum zcb_frame_link link);
 
 // Writes the whole frame for `target` to the `room` bytes at `out`: the template's `len` bytes,
 // copied, with the fields that change.
 // Returns the frame's length; -ERANGE: no room, nothing was written; -EINVAL (NULL, reserved).
-ZCB_API ZCB_MUST_CHECK int zcb_frame_formstamp(const struct zcb_frame_template *form,
-                                               const struct zcb_frame_target *target, void *out,
-                                               size_t room);
+ZCB_API ZCB_MUST_CHECK int zcb_frame_template_stamp(const struct zcb_frame_template *form,
+                                                    const struct zcb_frame_target *target,
+                                                    void *out, size_t room);
 
 // Patches a frame in place that an earlier stamp of the same template has left at `out` (a ring's
 // slot, a buf that was sent): writes the same bytes as stamp, but only the fields that change.
 // 0; -EINVAL.
-ZCB_API ZCB_MUST_CHECK int zcb_frame_formrestamp(const struct zcb_frame_template *form,
-                                                 const struct zcb_frame_target *target, void *out);
+ZCB_API ZCB_MUST_CHECK int zcb_frame_template_restamp(const struct zcb_frame_template *form,
+                                                      const struct zcb_frame_target *target,
+                                                      void *out);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// A packet from its first header to its last, and the packet inside a packet.
+#include "frame.h"
+
+static int
+init(struct frame_parser *parser, struct zcb_frame *out, enum zcb_frame_link link,
+     const struct zcb_frame_config *config, size_t len)
+{
+    static const struct zcb_frame_config defaults;
+    const struct zcb_frame_config *c = config != NULL ? config : &defaults;
+
+    if ((c->reserved[0] | c->reserved[1] | c->reserved[2] | c->reserved[3] | c->reserved[4]) != 0 ||
+        (c->flags & ~(uint32_t)ZCB_FRAME_ACCEPT_UNSIZED) != 0 || c->max_vlans > 64 ||
+        c->max_extensions > 64)
+        return -EINVAL;
+    if (len > (size_t)1 << 31)
+        return -EOVERFLOW;
+    *out = (struct zcb_frame){.link = (uint16_t)link, .captured = (uint32_t)len};
+    parser->out = out;
+    parser->limit =
+        c->wire_len != 0 && c->wire_len < FRAME_UNKNOWN ? (uint32_t)c->wire_len : FRAME_UNKNOWN;
+    parser->max_vlans = c->max_vlans != 0 ? c->max_vlans : 4;
+    parser->max_extensions = c->max_extensions != 0 ? c->max_extensions : 8;
+    parser->flags = c->flags;
+    return 0;
+}
+
+// Whether `link` is one of those in frame_link(); raw IP as some systems number it becomes RAW.
+static bool
+link_known(enum zcb_frame_link *link)
+{
+    switch ((int)*link) {
+    case 12:
+    case 14:
+        *link = ZCB_FRAME_LINK_RAW;
+        return true;
+    case ZCB_FRAME_LINK_NULL:
+    case ZCB_FRAME_LINK_ETHERNET:
+    case ZCB_FRAME_LINK_RAW:
+    case ZCB_FRAME_LINK_LOOP:
+    case ZCB_FRAME_LINK_SLL:
+    case ZCB_FRAME_LINK_IPV4:
+    case ZCB_FRAME_LINK_IPV6:
+    case ZCB_FRAME_LINK_SLL2:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int
+run(struct frame_parser *parser, enum zcb_frame_link link)
+{
+    struct zcb_frame *out = parser->out;
+
+    if (frame_link(parser, link) && frame_network(parser))
+        frame_transport(parser);
+    out->end = parser->limit != FRAME_UNKNOWN ? parser->limit : out->captured;
+    out->payload_len = frame_there(parser);
+    if (out->end > out->captured)
+        out->layers |= ZCB_FRAME_CUT;
+    if (out->verdict == ZCB_FRAME_OK)
+        out->at = out->payload;
+    return out->verdict;
+}
+
+static int
+parse(struct frame_view view, size_t len, enum zcb_frame_link link,
+      const struct zcb_frame_config *config, struct zcb_frame *out)
+{
+    struct frame_parser parser = {.view = view};
+    int r;
+
+    if (!link_known(&link))
+        return -ENOTSUP;
+    r = init(&parser, out, link, config, len);
+    return r < 0 ? r : run(&parser, link);
+}
+
+int
+zcb_frame_parse(const void *data, size_t len, enum zcb_frame_link link,
+                const struct zcb_frame_config *config, struct zcb_frame *out)
+{
+    if (ZCB_UNLIKELY(out == NULL || (data == NULL && len != 0)))
+        return -EINVAL;
+    return parse(frame_view_of(data), len, link, config, out);
+}
+
+// The bytes of a chain as a view: contiguous where they are.
+static int
+view_chain(const struct zcb_chain *chain, size_t off, size_t len, struct frame_view *out)
+{
+    if (off > zcb_chain_len(chain) || len > zcb_chain_len(chain) - off)
+        return -EAGAIN;
+    *out = (struct frame_view){zcb_chain_peek(chain, off, len, NULL), chain, off};
+    return 0;
+}
+
+int
+zcb_frame_parse_chain(const struct zcb_chain *chain, size_t off, size_t len,
+                      enum zcb_frame_link link, const struct zcb_frame_config *config,
+                      struct zcb_frame *out)
+{
+    struct frame_view view;
+    int r;
+
+    if (chain == NULL || out == NULL)
+        return -EINVAL;
+    r = view_chain(chain, off, len, &view);
+    return r < 0 ? r : parse(view, len, link, config, out);
+}
+
+// How many bytes of an ICMP error are its quote: all, or what its length field says, behind which
+// extensions lie (RFC 4884, section 4).
+static uint32_t
+quote_len(const struct frame_view *view, const struct zcb_frame *outer)
+{
+    bool v6 = (outer->layers & ZCB_FRAME_ICMPV6) != 0;
+    uint8_t scratch[8], type;
+    const uint8_t *icmp;
+    uint32_t len;
+
+    icmp = frame_bytes(view, outer->transport, 8, scratch);
+    type = icmp[0];
+    if (v6)
+        len = type == 1 || type == 3 ? icmp[4] * 8u : 0;
+    else
+        len = type == 3 || type == 11 || type == 12 ? icmp[5] * 4u : 0;
+    return len != 0 && len < outer->payload_len ? len : outer->payload_len;
+}
+
+static int
+parse_inner(struct frame_view view, const struct zcb_frame *outer,
+            const struct zcb_frame_config *config, struct zcb_frame *out)
+{
+    bool quoted = (outer->layers & (ZCB_FRAME_ICMP | ZCB_FRAME_ICMPV6)) != 0;
+    struct frame_parser parser = {.view = view};
+    size_t len;
+    int r;
+
+    if ((outer->layers & ZCB_FRAME_INNER) == 0 || outer == out)
+        return -EINVAL;
+    len = outer->payload + (quoted ? quote_len(&view, outer) : outer->payload_len);
+    r = init(&parser, out, ZCB_FRAME_LINK_RAW, config, len);
+    if (r < 0)
+        return r;
+    // A quote is shorter than the packet was. What a tunnel carries is whole.
+    parser.limit = quoted ? FRAME_UNKNOWN : outer->end;
+    out->start = out->payload = outer->payload;
+    return run(&parser, ZCB_FRAME_LINK_RAW);
+}
+
+int
+zcb_frame_parse_inner(const void *data, const struct zcb_frame *outer,
+                      const struct zcb_frame_config *config, struct zcb_frame *out)
+{
+    if (data == NULL || outer == NULL || out == NULL)
+        return -EINVAL;
+    return parse_inner(frame_view_of(data), outer, config, out);
+}
+
+int
+zcb_frame_parse_inner_chain(const struct zcb_chain *chain, size_t off,
+                            const struct zcb_frame *outer, const struct zcb_frame_config *config,
+                            struct zcb_frame *out)
+{
+    struct frame_view view;
+    int r;
+
+    if (chain == NULL || outer == NULL || out == NULL)
+        return -EINVAL;
+    r = view_chain(chain, off, outer->captured, &view);
+    return r < 0 ? r : parse_inner(view, outer, config, out);
+}
+
+static const char *const names[] = {
+#define VERDICT_NAME(NAME, name, what) #name,
+    ZCB_FRAME_VERDICTS(VERDICT_NAME)
+#undef VERDICT_NAME
+};
+
+static const char *const texts[] = {
+#define VERDICT_TEXT(NAME, name, what) what,
+    ZCB_FRAME_VERDICTS(VERDICT_TEXT)
+#undef VERDICT_TEXT
+};
+
+const char *
+zcb_frame_verdict_name(int verdict)
+{
+    return (unsigned)verdict < sizeof(names) / sizeof(names[0]) ? names[verdict] : "unknown";
+}
+
+const char *
+zcb_frame_verdict_text(int verdict)
+{
+    return (unsigned)verdict < sizeof(texts) / sizeof(texts[0]) ? texts[verdict] : "unknown";
+}
