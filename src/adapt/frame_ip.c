@@ -50,9 +50,9 @@ fragment(struct frame_parser *parser, uint32_t field, uint32_t len, uint32_t bef
 {
     struct zcb_frame *out = parser->out;
 
-    out->fragment_off = off;
     if (off == 0 && !more)
         return true;
+    out->fragment_off = off;
     out->layers |= ZCB_FRAME_FRAGMENT | (more ? ZCB_FRAME_MORE : 0);
     // The "ping of death": the datagram would be longer than any can be.
     if ((uint64_t)before + off + len > 65535)
@@ -97,10 +97,8 @@ hop_by_hop(struct frame_parser *parser, uint32_t len, bool sized)
 }
 
 static bool
-is_extension(const struct zcb_frame *out, uint8_t protocol)
+is_extension(uint8_t protocol)
 {
-    if ((out->layers & ZCB_FRAME_IPV4) != 0)
-        return protocol == FRAME_AH;
     switch (protocol) {
     case FRAME_HOP_BY_HOP:
     case FRAME_ROUTING:
@@ -200,10 +198,10 @@ ipv4(struct frame_parser *parser)
     }
     out->network_len = header_len;
     out->payload += header_len;
-    if (!fragment(parser, at + 6, parser->limit - out->payload, header_len, (place & 0x1fff) * 8,
-                  (place & 0x2000) != 0))
+    if ((place & 0x3fff) != 0 && !fragment(parser, at + 6, parser->limit - out->payload, header_len,
+                                           (place & 0x1fff) * 8, (place & 0x2000) != 0))
         return false;
-    while (out->fragment_off == 0 && is_extension(out, out->protocol))
+    while (out->protocol == FRAME_AH && out->fragment_off == 0)
         if (!extension(parser, true))
             return false;
     return true;
@@ -234,7 +232,7 @@ ipv6(struct frame_parser *parser)
     out->network = at;
     out->network_len = 40;
     out->payload += 40;
-    while (out->fragment_off == 0 && is_extension(out, out->protocol)) {
+    while (out->fragment_off == 0 && is_extension(out->protocol)) {
         if (!extension(parser, !jumbo))
             return false;
         if (jumbo && out->extensions == 1 && (out->layers & ZCB_FRAME_JUMBO) == 0 &&

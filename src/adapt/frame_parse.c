@@ -3,27 +3,66 @@
 // A packet from its first header to its last, and the packet inside a packet.
 #include "frame.h"
 
+// What a program asks for, in place of the defaults.
 static int
-init(struct frame_parser *parser, struct zcb_frame *out, enum zcb_frame_link link,
-     const struct zcb_frame_config *config, size_t len)
+configure(struct frame_parser *parser, const struct zcb_frame_config *config)
 {
-    static const struct zcb_frame_config defaults;
-    const struct zcb_frame_config *c = config != NULL ? config : &defaults;
+    uint32_t any = 0;
 
-    if ((c->reserved[0] | c->reserved[1] | c->reserved[2] | c->reserved[3] | c->reserved[4]) != 0 ||
-        (c->flags & ~(uint32_t)ZCB_FRAME_ACCEPT_UNSIZED) != 0 || c->max_vlans > 64 ||
-        c->max_extensions > 64)
+    for (size_t i = 0; i < sizeof(config->reserved) / sizeof(config->reserved[0]); i++)
+        any |= config->reserved[i];
+    if (any != 0 || (config->flags & ~(uint32_t)ZCB_FRAME_ACCEPT_UNSIZED) != 0 ||
+        config->max_vlans > 64 || config->max_extensions > 64)
         return -EINVAL;
-    if (len > (size_t)1 << 31)
-        return -EOVERFLOW;
-    *out = (struct zcb_frame){.link = (uint16_t)link, .captured = (uint32_t)len};
-    parser->out = out;
-    parser->limit =
-        c->wire_len != 0 && c->wire_len < FRAME_UNKNOWN ? (uint32_t)c->wire_len : FRAME_UNKNOWN;
-    parser->max_vlans = c->max_vlans != 0 ? c->max_vlans : 4;
-    parser->max_extensions = c->max_extensions != 0 ? c->max_extensions : 8;
-    parser->flags = c->flags;
+    if (config->wire_len != 0 && config->wire_len < FRAME_UNKNOWN)
+        parser->limit = (uint32_t)config->wire_len;
+    if (config->max_vlans != 0)
+        parser->max_vlans = config->max_vlans;
+    if (config->max_extensions != 0)
+        parser->max_extensions = config->max_extensions;
+    parser->flags = config->flags;
     return 0;
+}
+
+// *out is written only when nothing is wrong with the call. The parser's view is there already.
+static int
+begin(struct frame_parser *parser, size_t len, enum zcb_frame_link link,
+      const struct zcb_frame_config *config, struct zcb_frame *out)
+{
+    int r;
+
+    if (ZCB_UNLIKELY(len > (size_t)1 << 31))
+        return -EOVERFLOW;
+    parser->out = out;
+    parser->limit = FRAME_UNKNOWN;
+    parser->max_vlans = 4;
+    parser->max_extensions = 8;
+    parser->flags = 0;
+    if (config != NULL) {
+        r = configure(parser, config);
+        if (r < 0)
+            return r;
+    }
+    memset(out, 0, sizeof(*out));
+    out->link = (uint16_t)link;
+    out->captured = (uint32_t)len;
+    return 0;
+}
+
+static int
+run(struct frame_parser *parser, enum zcb_frame_link link)
+{
+    struct zcb_frame *out = parser->out;
+
+    if (frame_link(parser, link) && frame_network(parser))
+        frame_transport(parser);
+    out->end = parser->limit != FRAME_UNKNOWN ? parser->limit : out->captured;
+    out->payload_len = frame_there(parser);
+    if (out->end > out->captured)
+        out->layers |= ZCB_FRAME_CUT;
+    if (out->verdict == ZCB_FRAME_OK)
+        out->at = out->payload;
+    return out->verdict;
 }
 
 // Whether `link` is one of those in frame_link(); raw IP as some systems number it becomes RAW.
@@ -50,41 +89,27 @@ link_known(enum zcb_frame_link *link)
 }
 
 static int
-run(struct frame_parser *parser, enum zcb_frame_link link)
-{
-    struct zcb_frame *out = parser->out;
-
-    if (frame_link(parser, link) && frame_network(parser))
-        frame_transport(parser);
-    out->end = parser->limit != FRAME_UNKNOWN ? parser->limit : out->captured;
-    out->payload_len = frame_there(parser);
-    if (out->end > out->captured)
-        out->layers |= ZCB_FRAME_CUT;
-    if (out->verdict == ZCB_FRAME_OK)
-        out->at = out->payload;
-    return out->verdict;
-}
-
-static int
-parse(struct frame_view view, size_t len, enum zcb_frame_link link,
+parse(struct frame_parser *parser, size_t len, enum zcb_frame_link link,
       const struct zcb_frame_config *config, struct zcb_frame *out)
 {
-    struct frame_parser parser = {.view = view};
     int r;
 
-    if (!link_known(&link))
+    if (link != ZCB_FRAME_LINK_ETHERNET && !link_known(&link))
         return -ENOTSUP;
-    r = init(&parser, out, link, config, len);
-    return r < 0 ? r : run(&parser, link);
+    r = begin(parser, len, link, config, out);
+    return r < 0 ? r : run(parser, link);
 }
 
 int
 zcb_frame_parse(const void *data, size_t len, enum zcb_frame_link link,
                 const struct zcb_frame_config *config, struct zcb_frame *out)
 {
+    struct frame_parser parser;
+
     if (ZCB_UNLIKELY(out == NULL || (data == NULL && len != 0)))
         return -EINVAL;
-    return parse(frame_view_of(data), len, link, config, out);
+    parser.view = frame_view_of(data);
+    return parse(&parser, len, link, config, out);
 }
 
 // The bytes of a chain as a view: contiguous where they are.
@@ -102,13 +127,13 @@ zcb_frame_parse_chain(const struct zcb_chain *chain, size_t off, size_t len,
                       enum zcb_frame_link link, const struct zcb_frame_config *config,
                       struct zcb_frame *out)
 {
-    struct frame_view view;
+    struct frame_parser parser;
     int r;
 
     if (chain == NULL || out == NULL)
         return -EINVAL;
-    r = view_chain(chain, off, len, &view);
-    return r < 0 ? r : parse(view, len, link, config, out);
+    r = view_chain(chain, off, len, &parser.view);
+    return r < 0 ? r : parse(&parser, len, link, config, out);
 }
 
 // How many bytes of an ICMP error are its quote: all, or what its length field says, behind which
@@ -131,33 +156,35 @@ quote_len(const struct frame_view *view, const struct zcb_frame *outer)
 }
 
 static int
-parse_inner(struct frame_view view, const struct zcb_frame *outer,
+parse_inner(struct frame_parser *parser, const struct zcb_frame *outer,
             const struct zcb_frame_config *config, struct zcb_frame *out)
 {
     bool quoted = (outer->layers & (ZCB_FRAME_ICMP | ZCB_FRAME_ICMPV6)) != 0;
-    struct frame_parser parser = {.view = view};
     size_t len;
     int r;
 
     if ((outer->layers & ZCB_FRAME_INNER) == 0 || outer == out)
         return -EINVAL;
-    len = outer->payload + (quoted ? quote_len(&view, outer) : outer->payload_len);
-    r = init(&parser, out, ZCB_FRAME_LINK_RAW, config, len);
+    len = outer->payload + (quoted ? quote_len(&parser->view, outer) : outer->payload_len);
+    r = begin(parser, len, ZCB_FRAME_LINK_RAW, config, out);
     if (r < 0)
         return r;
     // A quote is shorter than the packet was. What a tunnel carries is whole.
-    parser.limit = quoted ? FRAME_UNKNOWN : outer->end;
+    parser->limit = quoted ? FRAME_UNKNOWN : outer->end;
     out->start = out->payload = outer->payload;
-    return run(&parser, ZCB_FRAME_LINK_RAW);
+    return run(parser, ZCB_FRAME_LINK_RAW);
 }
 
 int
 zcb_frame_parse_inner(const void *data, const struct zcb_frame *outer,
                       const struct zcb_frame_config *config, struct zcb_frame *out)
 {
+    struct frame_parser parser;
+
     if (data == NULL || outer == NULL || out == NULL)
         return -EINVAL;
-    return parse_inner(frame_view_of(data), outer, config, out);
+    parser.view = frame_view_of(data);
+    return parse_inner(&parser, outer, config, out);
 }
 
 int
@@ -165,13 +192,13 @@ zcb_frame_parse_inner_chain(const struct zcb_chain *chain, size_t off,
                             const struct zcb_frame *outer, const struct zcb_frame_config *config,
                             struct zcb_frame *out)
 {
-    struct frame_view view;
+    struct frame_parser parser;
     int r;
 
     if (chain == NULL || outer == NULL || out == NULL)
         return -EINVAL;
-    r = view_chain(chain, off, outer->captured, &view);
-    return r < 0 ? r : parse_inner(view, outer, config, out);
+    r = view_chain(chain, off, outer->captured, &parser.view);
+    return r < 0 ? r : parse_inner(&parser, outer, config, out);
 }
 
 static const char *const names[] = {

@@ -98,7 +98,7 @@ frame_touch(const uint8_t *data, const struct zcb_frame *f)
 static inline const char *
 frame_fault(const struct zcb_frame *f, size_t len)
 {
-    static const uint32_t zeroes[7];
+    static const uint32_t zeroes[6];
     bool network = (f->layers & (ZCB_FRAME_IPV4 | ZCB_FRAME_IPV6 | ZCB_FRAME_ARP)) != 0;
 
     if (f->captured != len)

@@ -533,7 +533,9 @@ frames_above_64_kib_are_nothing_special(void **state)
     big[48 + 12] = 0x50;
     assert_int_equal(zcb_frame_parse(big, 80048, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
     assert_int_equal(f.payload_len, 80000 - 20);
-    assert_int_equal(zcb_frame_parse(big, 100, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_IP_LENGTH);
+    assert_int_equal(zcb_frame_parse(big, 40 + 65536, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(zcb_frame_parse(big, 40 + 65535, ZCB_FRAME_LINK_RAW, NULL, &f),
+                     ZCB_FRAME_IP_LENGTH);
     assert_int_equal(f.at, 4);
 }
 
@@ -571,6 +573,9 @@ limits_can_be_set_and_misuse_is_refused(void **state)
     }
     config.flags = 2;
     assert_int_equal(zcb_frame_parse(bytes, len, c->link, &config, &f), -EINVAL);
+    config = (struct zcb_frame_config){.max_vlans = 64, .max_extensions = 64};
+    assert_int_equal(zcb_frame_parse(bytes, len, c->link, &config, &f), ZCB_FRAME_OVERRUN);
+    f.captured = 77;
     config = (struct zcb_frame_config){.max_vlans = 65};
     assert_int_equal(zcb_frame_parse(bytes, len, c->link, &config, &f), -EINVAL);
     config = (struct zcb_frame_config){.max_extensions = 65};

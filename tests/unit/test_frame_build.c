@@ -434,7 +434,15 @@ what_cannot_be_built_changes_nothing(void **state)
 static size_t
 build(uint8_t *out, int kind, bool v6)
 {
-    struct zcb_buf *buf = payload_buf(kind == 0 ? "" : "odd", ZCB_FRAME_HEADROOM);
+    // UDP's length has something in both bytes.
+    static const char text[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+                               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+                               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+                               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.";
+    struct zcb_buf *buf = payload_buf(kind == 0   ? ""
+                                      : kind == 1 ? text
+                                                  : "odd",
+                                      ZCB_FRAME_HEADROOM);
     struct zcb_frame_builder b;
     size_t len;
 
@@ -483,7 +491,7 @@ stamps_are_whole_frames_with_good_checksums(void **state)
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
         for (int v6 = 0; v6 < 2; v6++) {
-            uint8_t form[200], out[200], again[200];
+            uint8_t form[400], out[400], again[400];
             uint64_t rng = 7, allocations;
             struct zcb_frame_template t;
             size_t len;

@@ -86,6 +86,18 @@ a_udp_checksum_of_zero_is_written_as_ones(void **state)
     assert_int_equal(zcb_frame_verify_transport(packet, &f), ZCB_FRAME_CHECKSUM_BAD);
 }
 
+// ICMP has no pseudo header, so nothing can be left to a card: a checksum of 0 is just wrong.
+static void
+an_icmp_checksum_of_zero_is_no_partial_one(void **state)
+{
+    uint8_t packet[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, [20] = 8, [27] = 1};
+    struct zcb_frame f;
+
+    (void)state;
+    assert_int_equal(zcb_frame_parse(packet, 28, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(zcb_frame_verify_transport(packet, &f), ZCB_FRAME_CHECKSUM_BAD);
+}
+
 // Every single bit that is turned over in a good frame is seen, by one checksum or the other.
 static void
 a_turned_bit_is_seen(void **state)
@@ -150,6 +162,7 @@ main(void)
         cmocka_unit_test(long_runs_of_ones_lose_no_carry),
         cmocka_unit_test(a_pseudo_header_is_the_bytes_of_the_rfc),
         cmocka_unit_test(a_udp_checksum_of_zero_is_written_as_ones),
+        cmocka_unit_test(an_icmp_checksum_of_zero_is_no_partial_one),
         cmocka_unit_test(a_turned_bit_is_seen),
         cmocka_unit_test(sums_allocate_nothing_and_copy_nothing),
     };

@@ -160,7 +160,7 @@ struct zcb_frame {
     uint32_t payload;       // behind the last header that is whole
     uint32_t payload_len;   // bytes of it that are there; padding is none of it
     uint32_t end;           // where it ends on the wire; beyond captured: CUT
-    uint32_t reserved[7];   // 0
+    uint32_t reserved[6];   // 0
 };
 
 // NULL: all defaults.
