@@ -440,6 +440,156 @@ a_quote_shows_whose_packet_it_was(void **state)
     assert_int_equal(zcb_frame_parse_inner(NULL, &f, NULL, &inner), -EINVAL);
 }
 
+static void
+icmp_errors_quote_and_nothing_else_does(void **state)
+{
+    uint8_t v4[48] = {0x45, 0, 0, 48, 0, 0, 0, 0, 64, 1}, v6[68] = {0x60, 0, 0, 0, 0, 28, 58, 64};
+    uint8_t tunnel[60] = {0x45, 0, 0, 60, 0, 0, 0, 0, 64, 4, [20] = 0x45, 0, 0, 40, [29] = 17};
+    struct zcb_frame f, inner;
+
+    (void)state;
+    for (unsigned type = 0; type < 256; type++) {
+        bool error = type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+
+        v4[20] = v6[40] = (uint8_t)type;
+        assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        assert_int_equal(f.layers,
+                         ZCB_FRAME_IPV4 | ZCB_FRAME_ICMP | (error ? (uint32_t)ZCB_FRAME_INNER : 0));
+        assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        assert_int_equal(f.layers, ZCB_FRAME_IPV6 | ZCB_FRAME_ICMPV6 |
+                                       (type >= 1 && type <= 4 ? (uint32_t)ZCB_FRAME_INNER : 0));
+        // A length field, of some types alone: in words of 4 bytes, or of 8.
+        if (error) {
+            bool extended = type == 3 || type == 11 || type == 12;
+
+            v4[25] = 4;
+            assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+            assert_true(zcb_frame_parse_inner(v4, &f, NULL, &inner) > 0);
+            assert_int_equal(inner.captured, extended ? 28 + 16 : 48);
+            v4[25] = 5; // all there is
+            assert_true(zcb_frame_parse_inner(v4, &f, NULL, &inner) > 0);
+            assert_int_equal(inner.captured, 48);
+            v4[25] = 0;
+        }
+        if (type >= 1 && type <= 4) {
+            bool extended = type == 1 || type == 3;
+
+            v6[44] = 2;
+            assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+            assert_true(zcb_frame_parse_inner(v6, &f, NULL, &inner) > 0);
+            assert_int_equal(inner.captured, extended ? 48 + 16 : 68);
+            v6[44] = 0;
+        }
+    }
+    // Errors without anything behind them have nothing inside.
+    v4[20] = 3;
+    v4[3] = 28;
+    assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+    assert_int_equal(f.layers, ZCB_FRAME_IPV4 | ZCB_FRAME_ICMP);
+
+    // A tunnel carries whole packets: what claims to be longer is wrong, where a quote is cut.
+    tunnel[20 + 25] = 20;
+    assert_int_equal(zcb_frame_parse(tunnel, 60, ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+    assert_int_equal(zcb_frame_parse_inner(tunnel, &f, NULL, &inner), ZCB_FRAME_OK);
+    tunnel[23] = 41;
+    assert_int_equal(zcb_frame_parse_inner(tunnel, &f, NULL, &inner), ZCB_FRAME_IP_LENGTH);
+    assert_int_equal(inner.at, 22);
+}
+
+static void
+families_of_the_loopbacks_are_those_of_all_systems(void **state)
+{
+    static const struct {
+        uint8_t head[4];
+        uint16_t null, loop;
+    } rows[] = {
+        {{2, 0, 0, 0}, 0x0800, 0},
+        {{0, 0, 0, 2}, 0x0800, 0x0800},
+        {{24, 0, 0, 0}, 0x86dd, 0},
+        {{28, 0, 0, 0}, 0x86dd, 0},
+        {{30, 0, 0, 0}, 0x86dd, 0},
+        {{10, 0, 0, 0}, 0x86dd, 0},
+        {{0, 0, 0, 10}, 0x86dd, 0x86dd},
+        {{0, 0, 0, 24}, 0x86dd, 0x86dd},
+        {{0, 0, 0, 28}, 0x86dd, 0x86dd},
+        {{0, 0, 0, 30}, 0x86dd, 0x86dd},
+        {{2, 0, 1, 0}, 0, 0},
+        {{2, 1, 0, 0}, 0, 0},
+        {{0, 0, 1, 2}, 0, 0},
+        {{0, 2, 0, 0}, 0, 0},
+        {{23, 0, 0, 0}, 0, 0},
+        {{0, 0, 0, 0}, 0, 0},
+    };
+    struct zcb_frame f;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int r = zcb_frame_parse(rows[i].head, 4, ZCB_FRAME_LINK_NULL, NULL, &f);
+
+        assert_int_equal(f.type, rows[i].null);
+        assert_int_equal(r, rows[i].null != 0 ? ZCB_FRAME_TRUNCATED : ZCB_FRAME_OK);
+        r = zcb_frame_parse(rows[i].head, 4, ZCB_FRAME_LINK_LOOP, NULL, &f);
+        assert_int_equal(f.type, rows[i].loop);
+        assert_int_equal(r, rows[i].loop != 0 ? ZCB_FRAME_TRUNCATED : ZCB_FRAME_OK);
+    }
+}
+
+// The longest datagram that there can be, and one byte more.
+static void
+the_last_byte_of_a_datagram_is_65535(void **state)
+{
+    uint8_t v4[64] = {0x46, 0, 0, 24 + 24, 0, 0, 0, 0, 64, 1};
+    uint8_t v6[40 + 8 + 8 + 16] = {0x60, 0, 0, 0, 0, 8 + 8 + 16, 60, 64, [40] = 44, [48] = 58};
+    struct zcb_frame f;
+
+    (void)state;
+    for (uint32_t len = 0; len < 32; len++) {
+        // 24 bytes of header, 65488 before, len.
+        v4[3] = (uint8_t)(24 + len);
+        v4[6] = (uint8_t)(65488 / 8 >> 8);
+        v4[7] = (uint8_t)(65488 / 8 & 0xff);
+        assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f),
+                         24 + 65488 + len > 65535 ? ZCB_FRAME_FRAGMENT_RANGE : ZCB_FRAME_OK);
+        assert_int_equal(f.fragment_off, 65488);
+    }
+    for (uint32_t len = 0; len <= 16; len++) {
+        // Eight bytes of options count, the fragment header itself does not.
+        v6[5] = (uint8_t)(16 + len);
+        v6[50] = 65520 >> 8;
+        v6[51] = 65520 & 0xff;
+        assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f),
+                         8 + 65520 + len > 65535 ? ZCB_FRAME_FRAGMENT_RANGE : ZCB_FRAME_OK);
+        assert_int_equal(f.fragment_off, 65520);
+    }
+}
+
+static void
+llc_may_be_all_there_is(void **state)
+{
+    uint8_t frame[17] = {[12] = 0, 3, 0x42, 0x42, 3};
+    struct zcb_frame f;
+
+    (void)state;
+    assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(f.payload_len, 0);
+    assert_int_equal(f.layers, ZCB_FRAME_ETHERNET | ZCB_FRAME_LLC);
+    frame[16] = 0; // two bytes of control are wanted then
+    assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                     ZCB_FRAME_OVERRUN);
+    // 1535 is a length still, 1536 an EtherType.
+    frame[12] = 5;
+    frame[13] = 0xff;
+    frame[16] = 3;
+    assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(f.layers, ZCB_FRAME_ETHERNET | ZCB_FRAME_LLC | ZCB_FRAME_CUT);
+    assert_int_equal(f.end, 14 + 1535);
+    frame[12] = 6;
+    frame[13] = 0;
+    assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(f.layers, ZCB_FRAME_ETHERNET);
+    assert_int_equal(f.type, 0x600);
+}
+
 // An IPv6 jumbogram (RFC 2675) of `len` bytes behind its header, with UDP whose length is 0.
 static size_t
 jumbogram(uint8_t *out, uint32_t len)
@@ -643,8 +793,9 @@ both_directions_of_a_conversation_have_one_key(void **state)
     // One host with itself: the ports decide.
     key = there;
     memcpy(key.address[1], key.address[0], 16);
+    key.port[0] = key.port[1] = 1;
+    assert_false(zcb_frame_flow_canonical(&key));
     key.port[0] = 2;
-    key.port[1] = 1;
     assert_true(zcb_frame_flow_canonical(&key));
     assert_int_equal(key.port[0], 1);
     assert_false(zcb_frame_flow_canonical(&key));
@@ -728,6 +879,10 @@ main(void)
         cmocka_unit_test(options_are_walked_and_wrong_lengths_end_it),
         cmocka_unit_test(options_of_a_frame_are_those_of_its_headers),
         cmocka_unit_test(a_quote_shows_whose_packet_it_was),
+        cmocka_unit_test(icmp_errors_quote_and_nothing_else_does),
+        cmocka_unit_test(families_of_the_loopbacks_are_those_of_all_systems),
+        cmocka_unit_test(the_last_byte_of_a_datagram_is_65535),
+        cmocka_unit_test(llc_may_be_all_there_is),
         cmocka_unit_test(frames_above_64_kib_are_nothing_special),
         cmocka_unit_test(limits_can_be_set_and_misuse_is_refused),
         cmocka_unit_test(verdicts_and_states_have_names),

@@ -44,6 +44,15 @@ known_sums_come_out(void **state)
     assert_int_equal(zcb_frame_checksum(zcb_frame_sum("\x00\x01\xf2\x03\xf4\xf5\xf6\xf7", 8, 0)),
                      (uint16_t)~0xddf2);
     assert_int_equal(zcb_frame_sum("\x12\x34\x56", 3, 0), 0x1234 + 0x5600);
+    // Where folding brings a carry that has to be folded once more.
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t eight[8];
+
+        for (unsigned k = 0; k < 8; k++)
+            eight[k] = (i >> k & 1) != 0 ? 0xff : k % 4 == 2;
+        assert_int_equal((uint16_t)~zcb_frame_checksum(zcb_frame_sum(eight, 8, 0)),
+                         naive_sum(eight, 8, 0));
+    }
     // RFC 1624, section 4: the checksum becomes 0, and not 0xffff.
     assert_int_equal(zcb_frame_checksum_update16(0xdd2f, 0x5555, 0x3285), 0);
     assert_int_equal(zcb_frame_sum_chain(NULL, 0, 0, 0, &sum), -EINVAL);
