@@ -378,6 +378,16 @@ options_of_a_frame_are_those_of_its_headers(void **state)
     assert_int_equal(option.kind, 7);
     assert_int_equal(option.len, 5);
     assert_int_equal(zcb_frame_option_next(&options, &option), 0);
+    // Cut in the middle: addresses are there, and the options before that.
+    assert_int_equal(zcb_frame_parse(bytes, 14 + 28, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                     ZCB_FRAME_TRUNCATED);
+    assert_int_equal(f.at, 14);
+    assert_int_equal(f.layers, ZCB_FRAME_ETHERNET | ZCB_FRAME_IPV4 | ZCB_FRAME_CUT);
+    assert_int_equal(f.network_len, 28);
+    assert_int_equal(f.payload, 14 + 28);
+    assert_int_equal(zcb_frame_verify_ip(bytes, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    zcb_frame_options_ipv4(&options, bytes, &f);
+    assert_int_equal(zcb_frame_option_next(&options, &option), 1);
     load("authentication behind ipv4", &f); // is no option
     zcb_frame_options_ipv4(&options, bytes, &f);
     assert_int_equal(zcb_frame_option_next(&options, &option), 0);
@@ -552,6 +562,11 @@ the_last_byte_of_a_datagram_is_65535(void **state)
                          24 + 65488 + len > 65535 ? ZCB_FRAME_FRAGMENT_RANGE : ZCB_FRAME_OK);
         assert_int_equal(f.fragment_off, 65488);
     }
+    assert_int_equal(zcb_frame_parse("\x60\0\0\0\0\1\x3b\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                     "\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                                     40, ZCB_FRAME_LINK_RAW,
+                                     &(struct zcb_frame_config){.wire_len = 40}, &f),
+                     ZCB_FRAME_IP_LENGTH);
     for (uint32_t len = 0; len <= 16; len++) {
         // Eight bytes of options count, the fragment header itself does not.
         v6[5] = (uint8_t)(16 + len);

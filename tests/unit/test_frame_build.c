@@ -366,8 +366,27 @@ what_cannot_be_built_changes_nothing(void **state)
     refused(zcb_frame_prepend_vlan(&b, &(struct zcb_frame_vlan){.type = 1, .reserved = 1}),
             -EINVAL);
     refused(zcb_frame_prepend_arp(&b, &(struct zcb_frame_arp){.reserved = 1}), -EINVAL);
+    refused(zcb_frame_prepend_ethernet(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_vlan(&b, NULL), -EINVAL);
     refused(zcb_frame_prepend_arp(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_ipv4(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_ipv6(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_extension(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_udp(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_tcp(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_icmp(&b, NULL), -EINVAL);
+    refused(zcb_frame_prepend_icmpv6(&b, NULL), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_ethernet(NULL, &ethernet), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_vlan(NULL, &(struct zcb_frame_vlan){0}), -EINVAL);
     assert_int_equal(zcb_frame_prepend_arp(NULL, &(struct zcb_frame_arp){0}), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_ipv4(NULL, &ipv4), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_ipv6(NULL, &ipv6), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_extension(NULL, &(struct zcb_frame_extension){.body = body}),
+                     -EINVAL);
+    assert_int_equal(zcb_frame_prepend_udp(NULL, &udp), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_tcp(NULL, &tcp), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_icmp(NULL, &icmp), -EINVAL);
+    assert_int_equal(zcb_frame_prepend_icmpv6(NULL, &icmp), -EINVAL);
     static const struct {
         uint8_t type;
         size_t len;

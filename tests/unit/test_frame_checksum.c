@@ -25,6 +25,16 @@ long_runs_of_ones_lose_no_carry(void **state)
     ones[len - 1] = 0xff;
     ones[0] = 0xfe;
     assert_int_equal(zcb_frame_checksum(zcb_frame_sum(ones, len, 0xffffffff)), 0x100);
+    // Folding a sum of 2^48 + 2^32 - 1 leaves a carry three times over, in either byte order.
+    for (size_t i = 1; i <= 2; i++) {
+        size_t n = 65538 * 4;
+
+        memset(ones, 0xff, n);
+        memset(ones + n - 4, 0, 4);
+        ones[n - 4 + i] = 1;
+        assert_int_equal((uint16_t)~zcb_frame_checksum(zcb_frame_sum(ones, n, 0)),
+                         naive_sum(ones, n, 0));
+    }
     free(ones);
 }
 
@@ -44,15 +54,6 @@ known_sums_come_out(void **state)
     assert_int_equal(zcb_frame_checksum(zcb_frame_sum("\x00\x01\xf2\x03\xf4\xf5\xf6\xf7", 8, 0)),
                      (uint16_t)~0xddf2);
     assert_int_equal(zcb_frame_sum("\x12\x34\x56", 3, 0), 0x1234 + 0x5600);
-    // Where folding brings a carry that has to be folded once more.
-    for (unsigned i = 0; i < 256; i++) {
-        uint8_t eight[8];
-
-        for (unsigned k = 0; k < 8; k++)
-            eight[k] = (i >> k & 1) != 0 ? 0xff : k % 4 == 2;
-        assert_int_equal((uint16_t)~zcb_frame_checksum(zcb_frame_sum(eight, 8, 0)),
-                         naive_sum(eight, 8, 0));
-    }
     // RFC 1624, section 4: the checksum becomes 0, and not 0xffff.
     assert_int_equal(zcb_frame_checksum_update16(0xdd2f, 0x5555, 0x3285), 0);
     assert_int_equal(zcb_frame_sum_chain(NULL, 0, 0, 0, &sum), -EINVAL);
@@ -93,6 +94,49 @@ a_udp_checksum_of_zero_is_written_as_ones(void **state)
     assert_int_equal(zcb_frame_verify_transport(packet, &f), ZCB_FRAME_CHECKSUM_NONE);
     packet[27] = 1;
     assert_int_equal(zcb_frame_verify_transport(packet, &f), ZCB_FRAME_CHECKSUM_BAD);
+}
+
+// The destination that counts is the last of the list: at its end (types 0 and 2), or at its start
+// (type 4). None left to go to: the one in the IP header.
+static void
+a_routing_header_knows_the_last_destination(void **state)
+{
+    static const struct {
+        uint8_t type, left, last; // last: which of two addresses; 2: the header's; 3: not known
+    } rows[] = {{0, 1, 1}, {2, 1, 1}, {4, 1, 0}, {0, 0, 2}, {4, 0, 2}, {3, 1, 3}, {1, 1, 3}};
+    uint8_t packet[40 + 40 + 8] = {0x60, 0, 0, 0, 0, 48, 43, 64, [40] = 17, 4, [84] = 0, 8};
+    struct zcb_frame f;
+
+    (void)state;
+    memset(packet + 24, 1, 16);
+    memset(packet + 48, 2, 16);
+    memset(packet + 64, 3, 16);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const uint8_t *last = rows[i].last == 0   ? packet + 48
+                              : rows[i].last == 1 ? packet + 64
+                                                  : packet + 24;
+        uint16_t checksum;
+
+        packet[42] = rows[i].type;
+        packet[43] = rows[i].left;
+        packet[86] = packet[87] = 0;
+        checksum = zcb_frame_checksum(
+            zcb_frame_sum(packet + 80, 8, zcb_frame_sum_pseudo(packet + 8, last, 16, 17, 8)));
+        packet[86] = (uint8_t)(checksum >> 8);
+        packet[87] = (uint8_t)checksum;
+        assert_int_equal(zcb_frame_parse(packet, sizeof(packet), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        assert_int_equal(f.routing, 40);
+        assert_int_equal(zcb_frame_verify_transport(packet, &f),
+                         rows[i].last == 3 ? ZCB_FRAME_CHECKSUM_UNKNOWN : ZCB_FRAME_CHECKSUM_GOOD);
+    }
+    // Segments left, and no list.
+    packet[5] = 16;
+    packet[41] = 0;
+    packet[42] = 0;
+    packet[43] = 1;
+    memcpy(packet + 48, packet + 80, 8);
+    assert_int_equal(zcb_frame_parse(packet, 56, ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+    assert_int_equal(zcb_frame_verify_transport(packet, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
 }
 
 // ICMP has no pseudo header, so nothing can be left to a card: a checksum of 0 is just wrong.
@@ -171,6 +215,7 @@ main(void)
         cmocka_unit_test(long_runs_of_ones_lose_no_carry),
         cmocka_unit_test(a_pseudo_header_is_the_bytes_of_the_rfc),
         cmocka_unit_test(a_udp_checksum_of_zero_is_written_as_ones),
+        cmocka_unit_test(a_routing_header_knows_the_last_destination),
         cmocka_unit_test(an_icmp_checksum_of_zero_is_no_partial_one),
         cmocka_unit_test(a_turned_bit_is_seen),
         cmocka_unit_test(sums_allocate_nothing_and_copy_nothing),
