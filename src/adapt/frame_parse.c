@@ -169,8 +169,12 @@ parse_inner(struct frame_parser *parser, const struct zcb_frame *outer,
     r = begin(parser, len, ZCB_FRAME_LINK_RAW, config, out);
     if (r < 0)
         return r;
-    // A quote is shorter than the packet was. What a tunnel carries is whole.
-    parser->limit = quoted ? FRAME_UNKNOWN : outer->end;
+    // A quote is shorter than the packet was, and so is what a first fragment carries. In a tunnel
+    // packets are whole.
+    if (quoted || (outer->layers & ZCB_FRAME_FRAGMENT) != 0)
+        parser->limit = FRAME_UNKNOWN;
+    else
+        parser->limit = outer->end;
     out->start = out->payload = outer->payload;
     return run(parser, ZCB_FRAME_LINK_RAW);
 }

@@ -111,7 +111,8 @@ zcb_frame_verify_transport(const void *data, const struct zcb_frame *frame)
 static bool
 chain_has(const struct zcb_chain *chain, size_t off, const struct zcb_frame *frame)
 {
-    return off <= zcb_chain_len(chain) && frame->captured <= zcb_chain_len(chain) - off;
+    return chain != NULL && off <= zcb_chain_len(chain) &&
+           frame->captured <= zcb_chain_len(chain) - off;
 }
 
 enum zcb_frame_checksum_state

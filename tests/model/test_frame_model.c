@@ -144,7 +144,7 @@ struct model {
     uint16_t port[2];
     uint32_t word; // sequence, or what ICMP has behind its checksum
     uint8_t address[2][16];
-    uint8_t ttl;
+    uint8_t ttl, code;
     bool summed;
 };
 
@@ -166,6 +166,7 @@ prepend_transport(struct zcb_frame_builder *b, uint64_t *rng, struct model *m)
     m->port[0] = (uint16_t)zcb_test_random(rng);
     m->port[1] = (uint16_t)zcb_test_random(rng);
     m->word = (uint32_t)zcb_test_random(rng);
+    m->code = (uint8_t)zcb_test_random(rng);
     m->summed = true;
     memset(options, 1, sizeof(options));
     if (m->layers & ZCB_FRAME_TCP) {
@@ -184,7 +185,7 @@ prepend_transport(struct zcb_frame_builder *b, uint64_t *rng, struct model *m)
         udp.flags = m->summed ? 0 : (uint32_t)ZCB_FRAME_NO_CHECKSUM;
         assert_int_equal(zcb_frame_prepend_udp(b, &udp), 0);
     } else {
-        struct zcb_frame_icmp icmp = {.type = 128, .rest = m->word};
+        struct zcb_frame_icmp icmp = {.type = 128, .code = m->code, .rest = m->word};
 
         assert_int_equal(m->layers & ZCB_FRAME_ICMP ? zcb_frame_prepend_icmp(b, &icmp)
                                                     : zcb_frame_prepend_icmpv6(b, &icmp),
@@ -291,6 +292,8 @@ assert_found(const uint8_t *data, const struct zcb_frame *f, const struct model 
         assert_int_equal(zcb_frame_source_port(data, f), m->port[0]);
         assert_int_equal(zcb_frame_destination_port(data, f), m->port[1]);
     } else {
+        assert_int_equal(zcb_frame_icmp_type(data, f), 128);
+        assert_int_equal(zcb_frame_icmp_code(data, f), m->code);
         assert_int_equal(zcb_frame_icmp_rest(data, f), m->word);
     }
     if (v4)

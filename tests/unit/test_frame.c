@@ -202,6 +202,9 @@ a_chain_with_fewer_bytes_is_told(void **state)
     assert_int_equal(f.captured, 77);
     assert_int_equal(zcb_frame_parse_chain(&chain, 4, 0, ZCB_FRAME_LINK_RAW, NULL, &f),
                      ZCB_FRAME_TRUNCATED);
+    assert_int_equal(zcb_frame_verify_ip_chain(NULL, 0, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    assert_int_equal(zcb_frame_verify_transport_chain(&chain, 5, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    assert_int_equal(zcb_frame_verify_transport(NULL, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
     assert_int_equal(zcb_frame_parse_chain(NULL, 0, 0, ZCB_FRAME_LINK_RAW, NULL, &f), -EINVAL);
     assert_int_equal(zcb_frame_parse_chain(&chain, 0, 0, ZCB_FRAME_LINK_RAW, NULL, NULL), -EINVAL);
     zcb_chain_finish(&chain);
@@ -504,6 +507,14 @@ icmp_errors_quote_and_nothing_else_does(void **state)
     tunnel[23] = 41;
     assert_int_equal(zcb_frame_parse_inner(tunnel, &f, NULL, &inner), ZCB_FRAME_IP_LENGTH);
     assert_int_equal(inner.at, 22);
+    tunnel[20 + 25] = 21;
+    tunnel[6] = 0x20; // more fragments: the rest of it is to come
+    assert_int_equal(zcb_frame_parse(tunnel, 60, ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+    assert_int_equal(zcb_frame_parse_inner(tunnel, &f, NULL, &inner), ZCB_FRAME_OK);
+    assert_true((inner.layers & ZCB_FRAME_CUT) != 0);
+    tunnel[7] = 1; // not the first one: nothing begins here
+    assert_int_equal(zcb_frame_parse(tunnel, 60, ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+    assert_int_equal(f.layers, ZCB_FRAME_IPV4 | ZCB_FRAME_FRAGMENT | ZCB_FRAME_MORE);
 }
 
 static void
@@ -815,6 +826,12 @@ both_directions_of_a_conversation_have_one_key(void **state)
     assert_int_equal(key.port[0], 1);
     assert_false(zcb_frame_flow_canonical(&key));
 
+    load("stacked tags, ipv6 tcp", &f);
+    assert_int_equal(zcb_frame_flow_of(bytes, &f, &key), 0);
+    assert_int_equal(key.version, 6);
+    assert_int_equal(key.protocol, 6);
+    assert_int_equal(key.port[1], 80);
+    assert_memory_equal(key.address[1], zcb_frame_destination(bytes, &f), 16);
     load("arp request, padded", &f);
     key = there;
     assert_int_equal(zcb_frame_flow_of(bytes, &f, &key), -ENOTSUP);

@@ -466,8 +466,8 @@ zcb_frame_flow_equal(const struct zcb_frame_flow *a, const struct zcb_frame_flow
 
 // ---- checksums (RFC 1071): the complement of the one's complement sum of big-endian 16-bit words
 
-// Adds `len` bytes to `sum`, which may be the result of another call if that had an even number of
-// bytes, or 0. A sum is 0 only where all bytes were. About as fast as a copy.
+// Adds `len` bytes (below 2^34) to `sum`, which may be the result of another call if that had an
+// even number of bytes, or 0. A sum is 0 only where all bytes were. Tens of bytes in a nanosecond.
 ZCB_API uint32_t zcb_frame_sum(const void *data, size_t len, uint32_t sum);
 
 // The same over a chain; chunks may end anywhere. *out (not `sum`) gets the result.
@@ -593,8 +593,9 @@ struct zcb_frame_builder {
 
 #define ZCB_FRAME_HEADERS 16 // that a builder takes
 
-// Room that holds Ethernet, two tags, IPv6 or IPv4 with options, TCP with options.
-#define ZCB_FRAME_HEADROOM 128
+// Room for Ethernet, two tags, IP and TCP with all their options (142 bytes), or for a tunnel
+// around plain ones.
+#define ZCB_FRAME_HEADROOM 192
 
 // 0: by what is inside, where a comment says so. Reserved fields: 0.
 struct zcb_frame_ethernet {
