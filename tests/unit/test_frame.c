@@ -602,6 +602,17 @@ llc_may_be_all_there_is(void **state)
     frame[16] = 0; // two bytes of control are wanted then
     assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
                      ZCB_FRAME_OVERRUN);
+    // SNAP is announced by all three bytes.
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(frame + 14, "\xaa\xaa\3", 3);
+        assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                         ZCB_FRAME_OVERRUN);
+        assert_int_equal(f.at, 17);
+        frame[14 + i] ^= 0x10;
+        assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                         ZCB_FRAME_OK);
+    }
+    memset(frame + 14, 0x42, 2);
     // 1535 is a length still, 1536 an EtherType.
     frame[12] = 5;
     frame[13] = 0xff;

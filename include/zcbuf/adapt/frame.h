@@ -725,7 +725,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_prepend_icmpv6(struct zcb_frame_builder *bu
 // Fills in lengths and checksums of all headers. `flags`: ZCB_FRAME_PARTIAL or 0. May be called
 // again when the payload has changed. Reads the payload once for each transport header.
 // 0; -EINVAL (NULL, flags; TCP, UDP with a checksum, or ICMPv6 without IP around it); -EOVERFLOW: a
-// length field does not hold what is inside; -ERANGE: the buf has lost a header (trimmed, shared).
+// length field does not hold what is inside; -ERANGE: the buf has lost a header (trimmed, published).
 // On failure nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_finish(struct zcb_frame_builder *builder, uint32_t flags);
 
