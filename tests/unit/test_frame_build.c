@@ -228,6 +228,35 @@ frames_are_built_to_the_byte(void **state)
     zcb_buf_release(&buf);
 }
 
+// Whoever reads a routing header of a kind that is not known here does so at the header's own
+// destination.
+static void
+an_unknown_routing_header_leaves_the_destination(void **state)
+{
+    static const uint8_t route[22] = {253, 1, [6] = 1};
+    struct zcb_buf *buf = payload_buf("hello", ZCB_FRAME_HEADROOM);
+    struct zcb_frame_builder b;
+    struct zcb_frame f;
+    uint8_t *data;
+
+    (void)state;
+    assert_int_equal(zcb_frame_build_into(&b, buf), 0);
+    assert_int_equal(zcb_frame_prepend_udp(&b, &(struct zcb_frame_udp){.source = 9}), 0);
+    assert_int_equal(
+        zcb_frame_prepend_extension(
+            &b, &(struct zcb_frame_extension){.type = 43, .body = route, .body_len = 22}),
+        0);
+    assert_int_equal(zcb_frame_prepend_ipv6(&b, &ipv6), 0);
+    assert_int_equal(zcb_frame_finish(&b, 0), 0);
+    data = zcb_buf_data(buf);
+    assert_int_equal(zcb_frame_parse(data, zcb_buf_len(buf), ZCB_FRAME_LINK_RAW, NULL, &f),
+                     ZCB_FRAME_OK);
+    assert_int_equal(zcb_frame_verify_transport(data, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    data[f.routing + 3] = 0; // no segments left
+    assert_int_equal(zcb_frame_verify_transport(data, &f), ZCB_FRAME_CHECKSUM_GOOD);
+    zcb_buf_release(&buf);
+}
+
 // A tunnel with bytes of the program's own in the middle (VXLAN, RFC 7348), and payload that comes
 // last.
 static void
@@ -636,6 +665,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_built_to_the_byte),
+        cmocka_unit_test(an_unknown_routing_header_leaves_the_destination),
         cmocka_unit_test(tunnels_and_late_payload_are_summed_up_inside_first),
         cmocka_unit_test(what_cannot_be_built_changes_nothing),
         cmocka_unit_test(stamps_are_whole_frames_with_good_checksums),
