@@ -40,6 +40,8 @@ zcb_frame_template_init(struct zcb_frame_template *form, const void *data, size_
 
     if (form == NULL || data == NULL)
         return -EINVAL;
+    if (len > INT32_MAX) // what a stamp could not return
+        return -EOVERFLOW;
     r = zcb_frame_parse(data, len, link, NULL, &frame);
     if (r < 0)
         return r;
@@ -60,7 +62,7 @@ zcb_frame_template_init(struct zcb_frame_template *form, const void *data, size_
         .port = zcb_frame_destination_port(data, &frame),
     };
     if (v4) {
-        uint32_t header = zcb_frame_sum(ip, (ip[0] & 15u) * 4, 0);
+        uint32_t header = zcb_frame_sum(ip, (size_t)(ip[0] & 15) * 4, 0);
 
         header = without(header, ip + 4, 2);
         header = without(header, ip + 10, 2);

@@ -576,7 +576,7 @@ ZCB_API const char *zcb_frame_checksum_name(int state);
 // of your own go in front (zcb_buf_append, zcb_buf_prepend), up to finish; what is not one of these
 // headers needs its protocol named in the next one.
 //
-// Nothing is moved or allocated. A prepend that fails changes nothing.
+// Nothing is moved or allocated. A prepend that fails changes nothing. The fields are the library's.
 struct zcb_frame_builder {
     struct zcb_buf *buf;
     uint32_t count;
@@ -725,16 +725,16 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_prepend_icmpv6(struct zcb_frame_builder *bu
 // Fills in lengths and checksums of all headers. `flags`: ZCB_FRAME_PARTIAL or 0. May be called
 // again when the payload has changed. Reads the payload once for each transport header.
 // 0; -EINVAL (NULL, flags; TCP, UDP with a checksum, or ICMPv6 without IP around it); -EOVERFLOW: a
-// length field does not hold what is inside; -ERANGE: the buf has lost a header (trimmed, published).
-// On failure nothing changed.
+// length field does not hold what is inside; -ERANGE: the buf has lost a header (trimmed,
+// published). On failure nothing changed.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_finish(struct zcb_frame_builder *builder, uint32_t flags);
 
 // ---- template
 
 // A frame (TCP, UDP, ICMP echo over IP) to be sent to many targets: sums of all that stays are
 // kept, so that one stamp writes the fields that change, and both checksums, without reading the
-// rest.
-// Init fills it in; it borrows the frame's bytes, which must stay as they are while it is used.
+// rest. Init fills it in; it borrows the frame's bytes, which must stay as they are while it is
+// used. The fields are the library's.
 struct zcb_frame_template {
     const uint8_t *data;
     uint32_t len;
