@@ -576,7 +576,7 @@ ZCB_API const char *zcb_frame_checksum_name(int state);
 // of your own go in front (zcb_buf_append, zcb_buf_prepend), up to finish; what is not one of these
 // headers needs its protocol named in the next one.
 //
-// Nothing is moved or allocated. A prepend that fails changes nothing. The fields are the library's.
+// Nothing is moved or allocated. A prepend that fails changes nothing. Fields are the library's.
 struct zcb_frame_builder {
     struct zcb_buf *buf;
     uint32_t count;
