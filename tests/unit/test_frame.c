@@ -204,6 +204,9 @@ a_chain_with_fewer_bytes_is_told(void **state)
                      ZCB_FRAME_TRUNCATED);
     assert_int_equal(zcb_frame_verify_ip_chain(NULL, 0, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
     assert_int_equal(zcb_frame_verify_transport_chain(&chain, 5, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    f = (struct zcb_frame){.layers = ZCB_FRAME_ICMP, .captured = 4, .end = 4};
+    assert_int_equal(zcb_frame_verify_transport_chain(&chain, 1, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
+    assert_int_equal(zcb_frame_verify_transport_chain(&chain, 0, &f), ZCB_FRAME_CHECKSUM_BAD);
     assert_int_equal(zcb_frame_verify_transport(NULL, &f), ZCB_FRAME_CHECKSUM_UNKNOWN);
     assert_int_equal(zcb_frame_parse_chain(NULL, 0, 0, ZCB_FRAME_LINK_RAW, NULL, &f), -EINVAL);
     assert_int_equal(zcb_frame_parse_chain(&chain, 0, 0, ZCB_FRAME_LINK_RAW, NULL, NULL), -EINVAL);
@@ -612,6 +615,18 @@ llc_may_be_all_there_is(void **state)
         assert_int_equal(zcb_frame_parse(frame, 17, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
                          ZCB_FRAME_OK);
     }
+    // Any other organisation's numbers are not EtherTypes.
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t snap[23] = {[13] = 8, 0xaa, 0xaa, 3, [20] = 8};
+
+        assert_int_equal(zcb_frame_parse(snap, 22, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                         ZCB_FRAME_OVERRUN);
+        assert_int_equal(f.type, 0x800);
+        snap[17 + i] = 1;
+        assert_int_equal(zcb_frame_parse(snap, 22, ZCB_FRAME_LINK_ETHERNET, NULL, &f),
+                         ZCB_FRAME_OK);
+        assert_int_equal(f.type, 0);
+    }
     memset(frame + 14, 0x42, 2);
     // 1535 is a length still, 1536 an EtherType.
     frame[12] = 5;
@@ -671,6 +686,11 @@ frames_above_64_kib_are_nothing_special(void **state)
                          ZCB_FRAME_JUMBO_LENGTH);
         assert_int_equal(f.at, 48);
     }
+    // The least that an option may say.
+    len = jumbogram(big, 65536);
+    big[40] = 59;
+    assert_int_equal(zcb_frame_parse(big, len, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(f.payload_len, 65528);
     // The option twice.
     len = jumbogram(big, 70000);
     big[41] = 1;

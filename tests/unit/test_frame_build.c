@@ -228,6 +228,33 @@ frames_are_built_to_the_byte(void **state)
     zcb_buf_release(&buf);
 }
 
+// 0 in the field would say that there is no checksum.
+static void
+a_udp_checksum_that_comes_out_as_zero_is_written_as_ones(void **state)
+{
+    struct zcb_buf *buf = payload_buf("??", ZCB_FRAME_HEADROOM);
+    struct zcb_frame_builder b;
+    struct zcb_frame f;
+    uint8_t *data;
+    uint16_t sum;
+
+    (void)state;
+    memset(zcb_buf_data(buf), 0, 2);
+    assert_int_equal(zcb_frame_build_into(&b, buf), 0);
+    assert_int_equal(zcb_frame_prepend_udp(&b, &(struct zcb_frame_udp){.source = 9}), 0);
+    assert_int_equal(zcb_frame_prepend_ipv6(&b, &ipv6), 0);
+    assert_int_equal(zcb_frame_finish(&b, 0), 0);
+    data = zcb_buf_data(buf);
+    sum = zcb_frame_u16(data, 46); // what is missing from 0xffff: as payload it makes up for it
+    data[48] = (uint8_t)(sum >> 8);
+    data[49] = (uint8_t)sum;
+    assert_int_equal(zcb_frame_finish(&b, 0), 0);
+    assert_int_equal(zcb_frame_u16(data, 46), 0xffff);
+    assert_int_equal(zcb_frame_parse(data, 50, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(zcb_frame_verify_transport(data, &f), ZCB_FRAME_CHECKSUM_GOOD);
+    zcb_buf_release(&buf);
+}
+
 // Whoever reads a routing header of a kind that is not known here does so at the header's own
 // destination.
 static void
@@ -565,6 +592,8 @@ stamps_are_whole_frames_with_good_checksums(void **state)
             len = build(form, kind, v6);
             // The form's own checksums do not matter.
             form[14 + 4 + (v6 ? 40 : 20) + (kind == 0 ? 17 : kind == 1 ? 7 : 3)] ^= kind != 2;
+            if (!v6)
+                form[14 + 4 + 11] ^= 1;
             assert_int_equal(zcb_frame_template_init(&t, form, len, ZCB_FRAME_LINK_ETHERNET), 0);
             memset(again, 0xee, sizeof(again));
             allocations = zcb_alloc_count();
@@ -665,6 +694,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_built_to_the_byte),
+        cmocka_unit_test(a_udp_checksum_that_comes_out_as_zero_is_written_as_ones),
         cmocka_unit_test(an_unknown_routing_header_leaves_the_destination),
         cmocka_unit_test(tunnels_and_late_payload_are_summed_up_inside_first),
         cmocka_unit_test(what_cannot_be_built_changes_nothing),
