@@ -372,6 +372,16 @@ what_cannot_be_built_changes_nothing(void **state)
     refused(zcb_frame_finish(&b, 1), -EINVAL);
     refused(zcb_frame_finish(&b, 4), -EINVAL);
     assert_int_equal(zcb_frame_finish(NULL, 0), -EINVAL);
+    // Nor is one that the builder has had for another frame.
+    struct zcb_buf *other = payload_buf("", ZCB_FRAME_HEADROOM);
+    assert_int_equal(zcb_frame_build_into(&b, other), 0);
+    assert_int_equal(zcb_frame_prepend_udp(&b, &udp), 0);
+    assert_int_equal(zcb_frame_prepend_ipv4(&b, &ipv4), 0);
+    zcb_buf_release(&other);
+    assert_int_equal(zcb_buf_trim(buf, 8, 0), 0);
+    assert_int_equal(zcb_frame_build_into(&b, buf), 0);
+    assert_int_equal(zcb_frame_prepend_udp(&b, &udp), 0);
+    refused(zcb_frame_finish(&b, 0), -EINVAL);
     // A header that is gone.
     assert_int_equal(zcb_buf_trim(buf, 1, 0), 0);
     refused(zcb_frame_finish(&b, 0), -ERANGE);
