@@ -319,7 +319,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_tx_create(int fd, const struct zcb_frame_tx
 // Queues the packet as one datagram (packet socket: frame) and takes it: on success *packet is
 // empty. `to`, `to_len` bytes (at most 28), is copied; NULL: the address the socket is connected to,
 // or bound to. An empty packet is a datagram of 0 bytes. Sends nothing. Amortised O(1).
-// 0; -EINVAL (NULL; a to_len that is none); -ENOBUFS: max_queued wait (flush); -ENOMEM. On failure
+// 0; -EINVAL (NULL; a to_len that is none; above 4 GiB); -ENOBUFS: max_queued wait (flush); -ENOMEM. On failure
 // the packet is still the caller's.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_tx_push(struct zcb_frame_tx *tx, struct zcb_packet *packet,
                                              const union zcb_frame_endpoint *to, uint32_t to_len);
