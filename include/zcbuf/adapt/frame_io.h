@@ -183,7 +183,8 @@ struct zcb_frame_rx_config {
 
 // An engine on the datagram socket `fd`, which stays the caller's: bound and configured by them, to
 // be open as long as the engine, closed by them after it. Sets SO_TIMESTAMPNS and UDP_GRO as the
-// flags say; on packet sockets PACKET_AUXDATA, for VLAN tags. The pool must outlive the engine.
+// flags say; on packet sockets PACKET_AUXDATA, for VLAN tags. (What came before, or at once after,
+// may be stamped with the time of its recv.) The pool must outlive the engine.
 // Whether fd is non-blocking does not matter. A few allocations, no buffer yet.
 // 0; -EINVAL (NULL; batch, max_len or flags out of range; TRAINS without GRO; a reserved field);
 // -ENOTSUP (a stream socket: use zcb_chain_reserve(); GRO on what is not UDP, or on an old kernel:

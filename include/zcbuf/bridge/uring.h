@@ -67,7 +67,8 @@ extern "C" {
 enum {
     // Datagrams with their sender, time stamp, GRO segment length (where the socket has the options
     // SO_TIMESTAMPNS, UDP_GRO) and truncation, by recvmsg; they cost 144 bytes of each buffer, in
-    // front of the packet. Without it: plain recv, for streams and connected sockets.
+    // front of the packet. Without it: plain recv, for streams and connected sockets (where a
+    // datagram of 0 bytes reads as the end).
     ZCB_URING_MESSAGES = 1u << 0,
 };
 
@@ -352,47 +353,88 @@ zcb_uring_rx_complete(struct zcb_uring_rx *rx, const struct io_uring_cqe *cqe,
     return 1;
 }
 
+static inline int64_t
+zcb_uring_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+// Submits, and waits until `wait_for` completions are there, or for `timeout_ms`.
+static inline int
+zcb_uring_rx_enter(struct zcb_uring_rx *rx, unsigned wait_for, int64_t timeout_ms)
+{
+    struct __kernel_timespec ts;
+    struct io_uring_cqe *cqe;
+    int result;
+
+    ts.tv_sec = timeout_ms / 1000;
+    ts.tv_nsec = timeout_ms % 1000 * 1000000;
+    rx->stats.syscalls++;
+    if (timeout_ms == 0 || wait_for == 0)
+        result = io_uring_submit_and_get_events(rx->ring);
+    else
+        result = io_uring_submit_and_wait_timeout(rx->ring, &cqe, wait_for,
+                                                  timeout_ms < 0 ? NULL : &ts, NULL);
+    return result == -ETIME || result == -EINTR || result > 0 ? 0 : result;
+}
+
+// Handles up to n of the completions that are there. Returns packets, or an error that was the
+// first; *seen counts all.
+static inline int
+zcb_uring_rx_reap(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsigned n,
+                  unsigned *seen)
+{
+    struct io_uring_cqe *cqe;
+    unsigned got = 0;
+    int result = 0;
+
+    for (*seen = 0; got < n && io_uring_peek_cqe(rx->ring, &cqe) == 0; ++*seen) {
+        result = zcb_uring_rx_complete(rx, cqe, &out[got]);
+        if (result == -ENOENT)
+            result = 0;
+        if (result < 0 && got != 0)
+            break; // it comes first next time
+        io_uring_cqe_seen(rx->ring, cqe);
+        if (result < 0)
+            return result;
+        got += (unsigned)result;
+    }
+    return (int)got;
+}
+
 static inline int
 zcb_uring_rx_recv(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsigned n,
                   unsigned wait_for, int timeout_ms)
 {
-    struct __kernel_timespec ts;
-    struct io_uring_cqe *cqe = NULL;
-    unsigned got = 0, ready;
-    int result = zcb_uring_rx_prepare(rx);
+    int64_t until_ms = timeout_ms > 0 ? zcb_uring_now_ms() + timeout_ms : 0, left_ms = timeout_ms;
+    unsigned ready, seen;
+    int prepared, result, got;
 
     if (out == NULL || n == 0 || n > INT_MAX || wait_for == 0 || wait_for > n)
         return -EINVAL;
-    ready = io_uring_cq_ready(rx->ring);
-    if (result < 0 && ready == 0)
-        return rx->ended ? -ENODATA : result;
-    if (ready < n) {
-        if (timeout_ms != 0 && ready < wait_for && !rx->ended && result == 0) {
-            ts.tv_sec = timeout_ms / 1000;
-            ts.tv_nsec = timeout_ms % 1000 * 1000000ll;
-            result = io_uring_submit_and_wait_timeout(rx->ring, &cqe, wait_for,
-                                                      timeout_ms < 0 ? NULL : &ts, NULL);
-        } else {
-            result = io_uring_submit_and_get_events(rx->ring);
+    do {
+        prepared = zcb_uring_rx_prepare(rx);
+        ready = io_uring_cq_ready(rx->ring);
+        if (ready == 0 && (rx->ended || prepared < 0))
+            return rx->ended ? -ENODATA : prepared;
+        if (ready < n) {
+            // Where nothing can come any more, there is nothing to wait for.
+            bool wait = ready < wait_for && prepared == 0 && !rx->ended;
+
+            result = zcb_uring_rx_enter(rx, wait ? wait_for : 0, left_ms);
+            if (result < 0)
+                return result;
         }
-        rx->stats.syscalls++;
-        if (result < 0 && result != -ETIME && result != -EINTR)
-            return result;
-    }
-    result = 0;
-    while (got < n && result >= 0 && io_uring_peek_cqe(rx->ring, &cqe) == 0) {
-        result = zcb_uring_rx_complete(rx, cqe, &out[got]);
-        if (result < 0 && result != -ENOENT && got != 0)
-            break; // it is still there next time
-        io_uring_cqe_seen(rx->ring, cqe);
-        if (result == -ENOENT)
-            result = 0;
-        got += (unsigned)(result > 0);
-    }
-    rx->stats.batches += got != 0;
-    if (got != 0)
-        return (int)got;
-    return rx->ended ? -ENODATA : result;
+        got = zcb_uring_rx_reap(rx, out, n, &seen);
+        if (timeout_ms > 0)
+            left_ms = until_ms - zcb_uring_now_ms();
+        // What was seen and is no packet has ended the receive: it is armed again.
+    } while (got == 0 && seen != 0 && (timeout_ms < 0 || left_ms > 0));
+    rx->stats.batches += got > 0;
+    return got != 0 ? got : prepared;
 }
 
 static inline void
