@@ -6,6 +6,8 @@
 
 #include <zcbuf/adapt/frame_io.h>
 
+#include <string.h>
+
 #include <linux/if_packet.h>
 
 // A point in time that is `timeout_ms` away, for frame_io_left(); a negative one never comes.
@@ -30,6 +32,27 @@ frame_io_release_all(struct zcb_packet *packets, uint32_t *count)
 {
     while (*count != 0)
         zcb_packet_unref(&packets[--*count]);
+}
+
+// Empties an arrival. Field by field: of a memset of this size gcc makes a `rep stos`, which takes
+// longer than all else that is done for a frame.
+static inline void
+frame_io_clear(struct zcb_frame_arrival *out)
+{
+    out->packet.data = NULL;
+    out->packet.len = 0;
+    out->packet.owner = NULL;
+    out->time_ns = 0;
+    out->wire_len = 0;
+    out->flags = 0;
+    out->ifindex = 0;
+    out->vlan_tci = 0;
+    out->vlan_tpid = 0;
+    out->segment = 0;
+    out->from_len = 0;
+    memset(&out->from, 0, sizeof(out->from));
+    out->reserved[0] = 0;
+    out->reserved[1] = 0;
 }
 
 // What tpacket headers and PACKET_AUXDATA have in common.

@@ -325,7 +325,6 @@ take_bytes(struct zcb_frame_rx *rx, uint32_t i, size_t len, struct zcb_frame_arr
     size_t pad, room;
     int result;
 
-    out->packet = zcb_packet_static(NULL, 0);
     if (len == 0)
         return; // the buffer is as good as new
     result = zcb_buf_append(*buf, len, NULL);
@@ -387,7 +386,7 @@ take_message(struct zcb_frame_rx *rx, struct zcb_frame_arrival *out)
     struct msghdr *message = &rx->messages[i].msg_hdr;
     size_t real = rx->messages[i].msg_len, len = real < rx->max_len ? real : rx->max_len;
 
-    memset(out, 0, sizeof(*out));
+    frame_io_clear(out);
     out->wire_len = (uint32_t)real;
     read_control(rx, message, out);
     out->from_len = (uint16_t)message->msg_namelen;
@@ -426,31 +425,39 @@ static size_t
 slice_train(struct zcb_frame_rx *rx, struct zcb_frame_arrival *out, size_t n)
 {
     struct zcb_frame_arrival *train = &rx->train;
-    struct zcb_packet *rest = &train->packet;
-    size_t left = segments(rest->len, train->segment), k = n < left ? n : left;
+    struct zcb_packet rest = train->packet;
+    uint32_t segment = train->segment, wire = train->wire_len;
+    size_t left = segments(rest.len, train->segment), k = n < left ? n : left;
     bool lent = (rx->flags & ZCB_FRAME_RX_LENT) != 0;
     uint32_t more = (uint32_t)(k == left ? k - 1 : k);
 
     if (!lent && more != 0)
-        zcb_packet_ref_n(rest, more);
+        zcb_packet_ref_n(&rest, more);
+    train->segment = 0; // what slices are copied from is not written while they are
     for (size_t i = 0; i < k; i++) {
-        size_t len = rest->len < train->segment ? rest->len : train->segment;
+        uint32_t len = rest.len < segment ? (uint32_t)rest.len : segment;
 
         out[i] = *train;
-        out[i].segment = 0;
+        out[i].packet.data = rest.data;
         out[i].packet.len = len;
-        out[i].wire_len = train->wire_len < train->segment ? train->wire_len : train->segment;
+        out[i].wire_len = wire < segment ? wire : segment;
         if (out[i].wire_len == len)
             out[i].flags &= ~(uint32_t)ZCB_FRAME_IO_TRUNCATED;
-        count(rx, &out[i]);
-        rest->data += len;
-        rest->len -= len;
-        train->wire_len -= out[i].wire_len;
+        else
+            rx->stats.truncated++;
+        rest.data += len;
+        rest.len -= len;
+        wire -= out[i].wire_len;
     }
+    rx->stats.packets += k;
+    rx->stats.bytes += train->packet.len - rest.len;
+    train->packet = rest;
+    train->wire_len = wire;
+    train->segment = (uint16_t)segment;
     if (k == left) {
         if (lent)
-            rx->lent[rx->lent_count++] = *rest;
-        *rest = zcb_packet_static(NULL, 0);
+            rx->lent[rx->lent_count++] = rest;
+        train->packet = zcb_packet_static(NULL, 0);
     }
     return k;
 }
