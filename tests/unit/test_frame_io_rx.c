@@ -686,17 +686,17 @@ after_memory_ran_out_anywhere_everything_comes_still(void **state)
         .slab_size = 65536,
     };
 
-    for (uint64_t k = 1; k <= 12; k++) {
+    for (uint64_t k = 1; k <= 8; k++) {
         uint32_t expected = 0;
         int n, failures = 0;
 
         zcb_failing_source_init(&failing);
         config.source = &failing.source;
         start_in(&config, &(struct zcb_frame_rx_config){.max_len = 60000, .batch = 8});
-        for (uint32_t i = 0; i < 24; i++)
-            must_send(f.udp.tx, i, i % 2 == 0 ? 300 : 30000);
+        for (uint32_t i = 0; i < 12; i++)
+            must_send(f.udp.tx, i, i % 2 == 0 ? 300 : 20000);
         zcb_failing_source_fail(&failing, k, true);
-        while (expected < 24) {
+        while (expected < 12) {
             n = zcb_frame_rx_recv(f.rx, &f.in[expected], 8, 0);
             if (n < 0) {
                 assert_int_equal(n, -ENOMEM);
@@ -706,13 +706,13 @@ after_memory_ran_out_anywhere_everything_comes_still(void **state)
             }
             assert_true(n > 0);
             for (int i = 0; i < n; i++, expected++) {
-                assert_int_equal(f.in[expected].packet.len, expected % 2 == 0 ? 300 : 30000);
+                assert_int_equal(f.in[expected].packet.len, expected % 2 == 0 ? 300 : 20000);
                 assert_true(
                     has_pattern(f.in[expected].packet.data, f.in[expected].packet.len, expected));
             }
         }
-        assert_true(k > 8 || failures > 0);
-        zcb_frame_arrivals_release(f.in, 24);
+        assert_true(k > 4 || failures > 0); // later on it makes do with the buffers in hand
+        zcb_frame_arrivals_release(f.in, 12);
         end();
         assert_int_equal(failing.live, 0);
     }

@@ -313,11 +313,11 @@ trains_keep_the_kernels_limits(void **state)
         uint32_t count;
         uint64_t trains;
     } cases[] = {
-        {10, 640, 10},  // 64 datagrams each
-        {10, 65, 1},    // and one alone
-        {1400, 100, 3}, // 65000 bytes: 46 of them
-        {32500, 4, 2},  // two
-        {32501, 4, 0},  // one
+        {10, 130, 3},                 // 64 datagrams each, and two
+        {10, 65, 1},                  // and one alone
+        {1400, 47, 1},                // 65000 bytes: 46 of them
+        {1400, 48, 2}, {32500, 4, 2}, // two
+        {32501, 4, 0},                // one
         {65507, 2, 0},
     };
 
