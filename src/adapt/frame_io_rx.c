@@ -401,8 +401,6 @@ take_message(struct zcb_frame_rx *rx, struct zcb_frame_arrival *out)
     }
     message_reset(message);
     take_bytes(rx, i, len, out);
-    if (out->segment != 0 && len <= out->segment)
-        out->segment = 0; // a train of one
     if (out->segment != 0) {
         rx->stats.trains++;
         rx->stats.dropped += segments(real, out->segment) - segments(len, out->segment);

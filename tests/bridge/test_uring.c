@@ -416,6 +416,66 @@ packets_are_held_until_the_kernel_is_done_with_them(void **state)
 }
 
 static void
+the_result_lets_go_of_nothing_the_notification_does(void **state)
+{
+    (void)state;
+    struct zcb_uring_tx tx;
+    struct zcb_packet packet, twin;
+    struct io_uring_cqe *cqe;
+
+    start(NULL);
+    assert_int_equal(zcb_uring_tx_init(&tx, &f.ring, f.udp.tx, 4), 0);
+    packet = must_pattern_packet(f.pool, 1, 1000);
+    twin = zcb_packet_ref(&packet);
+    assert_int_equal(zcb_uring_tx_send(&tx, &packet), 0);
+    assert_int_equal(io_uring_submit_and_wait(&f.ring, 2), 1);
+    assert_int_equal(io_uring_wait_cqe(&f.ring, &cqe), 0);
+    assert_int_equal(cqe->flags & IORING_CQE_F_MORE, IORING_CQE_F_MORE);
+    assert_int_equal(zcb_uring_tx_complete(&tx, cqe), 1000);
+    assert_int_equal(tx.in_flight, 1);
+    assert_false(zcb_packet_is_unique(&twin));
+    io_uring_cqe_seen(&f.ring, cqe);
+    assert_int_equal(io_uring_wait_cqe(&f.ring, &cqe), 0);
+    assert_int_equal(zcb_uring_tx_complete(&tx, cqe), 0);
+    assert_int_equal(tx.in_flight, 0);
+    assert_true(zcb_packet_is_unique(&twin));
+    io_uring_cqe_seen(&f.ring, cqe);
+    zcb_packet_unref(&twin);
+    assert_int_equal(zcb_uring_tx_finish(&tx), 0);
+    end();
+}
+
+// What a kernel says that has not begun with the memory: there is no notification.
+static void
+a_result_that_nothing_follows_lets_go(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t res;
+        int result;
+    } cases[] = {{-EPIPE, -EPIPE}, {10, -EIO}, {1000, 1000}};
+    struct zcb_uring_tx tx;
+    struct zcb_packet packet;
+
+    start(NULL);
+    assert_int_equal(zcb_uring_tx_init(&tx, &f.ring, f.udp.tx, 1), 0);
+    for (size_t i = 0; i < NUMBERS(cases); i++) {
+        const struct io_uring_cqe made_up = {
+            .user_data = (uintptr_t)tx.slot,
+            .res = cases[i].res,
+        };
+
+        packet = must_pattern_packet(f.pool, 1, 1000);
+        assert_int_equal(zcb_uring_tx_send(&tx, &packet), 0); // never submitted
+        assert_int_equal(zcb_uring_tx_complete(&tx, &made_up), cases[i].result);
+        assert_int_equal(tx.in_flight, 0);
+        assert_int_equal(must_stats(f.pool).total.live, 0);
+    }
+    assert_int_equal(zcb_uring_tx_finish(&tx), 0);
+    end();
+}
+
+static void
 a_send_that_fails_lets_go_of_its_packet(void **state)
 {
     (void)state;
@@ -598,6 +658,8 @@ main(void)
         cmocka_unit_test(what_the_socket_says_is_told_and_receiving_goes_on),
         cmocka_unit_test(packets_outlive_the_receive),
         cmocka_unit_test(packets_are_held_until_the_kernel_is_done_with_them),
+        cmocka_unit_test(the_result_lets_go_of_nothing_the_notification_does),
+        cmocka_unit_test(a_result_that_nothing_follows_lets_go),
         cmocka_unit_test(a_send_that_fails_lets_go_of_its_packet),
         cmocka_unit_test(without_room_in_the_queue_the_packet_stays_the_callers),
         cmocka_unit_test(packets_may_be_dropped_on_any_thread),

@@ -440,15 +440,23 @@ static void
 packets_outlive_the_ring(void **state)
 {
     (void)state;
+    struct tpacket_stats_v3 heard;
+    socklen_t len = sizeof(heard);
     int64_t blocks = 0;
     bool counted = zcb_alloc_count_works();
+    int ear;
 
     NEED_NETWORK();
     start((struct zcb_frame_ring_config){.flags = ZCB_FRAME_RING_PROMISCUOUS});
     send_frames(0, 300, 1000);
     assert_int_equal(receive(0, 300), 300);
+    assert_int_equal(stats().dropped, 0); // the kernel's counters start over
+    ear = dup(zcb_frame_ring_fd(f.ring));
     zcb_frame_ring_destroy(&f.ring);
-    send_frames(300, 300, 1000); // nobody listens, nothing is written over
+    send_frames(300, 300, 1000); // nobody listens
+    assert_int_equal(getsockopt(ear, SOL_PACKET, PACKET_STATISTICS, &heard, &len), 0);
+    assert_int_equal(heard.tp_packets, 0);
+    close(ear);
     if (counted)
         blocks = zcb_alloc_live();
     for (int i = 0; i < 300; i++)

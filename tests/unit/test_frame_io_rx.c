@@ -491,14 +491,17 @@ a_train_longer_than_the_callers_array_goes_on_without_a_system_call(void **state
         for (int lent = 0; lent < 2; lent++) {
             start(&(struct zcb_frame_rx_config){.flags = ZCB_FRAME_RX_GRO |
                                                          (lent != 0 ? ZCB_FRAME_RX_LENT : 0)});
-            send_train(0, 60, 900, 900);
+            send_train(0, 60, 900, 500);
             expected = 0;
             while (expected < 60) {
                 int n = zcb_frame_rx_recv(f.rx, f.in, most, 0);
 
                 assert_int_equal(n, most < 60 - expected ? most : 60 - expected);
-                for (int i = 0; i < n; i++)
-                    assert_true(has_pattern(f.in[i].packet.data, f.in[i].packet.len, expected++));
+                for (int i = 0; i < n; i++, expected++) {
+                    assert_int_equal(f.in[i].packet.len, expected < 59 ? 900 : 500);
+                    assert_int_equal(f.in[i].wire_len, f.in[i].packet.len);
+                    assert_true(has_pattern(f.in[i].packet.data, f.in[i].packet.len, expected));
+                }
                 if (lent == 0)
                     zcb_frame_arrivals_release(f.in, n);
                 assert_int_equal(stats().syscalls, 1);
@@ -507,6 +510,29 @@ a_train_longer_than_the_callers_array_goes_on_without_a_system_call(void **state
             end();
         }
     }
+}
+
+static void
+a_train_is_known_as_one_after_single_datagrams(void **state)
+{
+    (void)state;
+
+    NEED_GRO();
+    start(&(struct zcb_frame_rx_config){.flags = ZCB_FRAME_RX_GRO, .batch = 1});
+    for (uint32_t round = 0; round < 3; round++) {
+        must_send(f.udp.tx, 9, 3000);
+        send_train(0, 5, 900, 900);
+        assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 1000), 1);
+        assert_int_equal(zcb_frame_rx_recv(f.rx, &f.in[1], 64, 1000), 5);
+        assert_int_equal(f.in[0].packet.len, 3000);
+        for (uint32_t i = 1; i < 6; i++) {
+            assert_true(has_pattern(f.in[i].packet.data, f.in[i].packet.len, i - 1));
+            assert_int_equal(f.in[i].packet.len, 900);
+            assert_true(f.in[i].time_ns != 0);
+        }
+        zcb_frame_arrivals_release(f.in, 6);
+    }
+    end();
 }
 
 static void
@@ -533,20 +559,31 @@ static void
 of_a_train_that_is_too_long_the_cut_and_the_lost_datagrams_are_counted(void **state)
 {
     (void)state;
+    static const struct {
+        size_t max_len;
+        int whole;
+        size_t cut; // bytes of the one that is cut off
+    } cases[] = {{4500, 4, 500}, {4000, 4, 0}, {1000, 1, 0}, {999, 0, 999}, {9001, 9, 1}};
 
     NEED_GRO();
-    start(&(struct zcb_frame_rx_config){.flags = ZCB_FRAME_RX_GRO, .max_len = 4500});
-    send_train(0, 10, 1000, 400);
-    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 1000), 5);
-    for (uint32_t i = 0; i < 5; i++) {
-        assert_int_equal(f.in[i].packet.len, i < 4 ? 1000 : 500);
-        assert_int_equal(f.in[i].wire_len, 1000);
-        assert_int_equal(f.in[i].flags, i < 4 ? 0 : ZCB_FRAME_IO_TRUNCATED);
+    for (size_t c = 0; c < NUMBERS(cases); c++) {
+        const int n = cases[c].whole + (cases[c].cut != 0);
+
+        start(&(struct zcb_frame_rx_config){
+            .flags = ZCB_FRAME_RX_GRO, .max_len = cases[c].max_len, .copy_below = 1});
+        send_train(0, 10, 1000, 400);
+        assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 1000), n);
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(f.in[i].packet.len, i < cases[c].whole ? 1000 : cases[c].cut);
+            assert_int_equal(f.in[i].wire_len, i < 9 ? 1000 : 400);
+            assert_int_equal(f.in[i].flags, i < cases[c].whole ? 0 : ZCB_FRAME_IO_TRUNCATED);
+            assert_true(has_pattern(f.in[i].packet.data, f.in[i].packet.len, (uint32_t)i));
+        }
+        assert_int_equal(stats().truncated, cases[c].cut != 0);
+        assert_int_equal(stats().dropped, 10 - n);
+        zcb_frame_arrivals_release(f.in, n);
+        end();
     }
-    assert_int_equal(stats().truncated, 1);
-    assert_int_equal(stats().dropped, 5);
-    zcb_frame_arrivals_release(f.in, 5);
-    end();
 }
 
 static void
@@ -661,11 +698,12 @@ with_buffers_in_hand_it_never_waits_for_the_pool(void **state)
     };
 
     start_in(&two, &(struct zcb_frame_rx_config){.flags = ZCB_FRAME_RX_ALONE});
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 2; i++) {
         must_send(f.udp.tx, i, 500);
-    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 1, 0), 1);
-    assert_int_equal(must_stats(f.pool).total.waits, 0);
-    assert_int_equal(zcb_frame_rx_recv(f.rx, &f.in[1], 64, 0), 1);
+        assert_int_equal(zcb_frame_rx_recv(f.rx, &f.in[i], 64, 0), 1);
+        assert_int_equal(must_stats(f.pool).total.waits, 0);
+    }
+    must_send(f.udp.tx, 2, 500);
     assert_int_equal(zcb_frame_rx_recv(f.rx, &f.in[2], 64, 0), -ETIMEDOUT);
     assert_int_equal(must_stats(f.pool).total.waits, 1);
     zcb_packet_unref(&f.in[0].packet);
@@ -838,6 +876,7 @@ main(void)
         cmocka_unit_test(a_datagram_without_bytes_is_one),
         cmocka_unit_test(a_train_is_split_into_slices_of_one_block),
         cmocka_unit_test(a_train_longer_than_the_callers_array_goes_on_without_a_system_call),
+        cmocka_unit_test(a_train_is_known_as_one_after_single_datagrams),
         cmocka_unit_test(trains_may_be_had_whole),
         cmocka_unit_test(of_a_train_that_is_too_long_the_cut_and_the_lost_datagrams_are_counted),
         cmocka_unit_test(a_small_message_does_not_pin_a_large_buffer),
