@@ -119,10 +119,11 @@ static inline int zcb_uring_rx_prepare(struct zcb_uring_rx *rx);
 static inline int zcb_uring_rx_complete(struct zcb_uring_rx *rx, const struct io_uring_cqe *cqe,
                                         struct zcb_frame_arrival *out);
 
-// prepare, submit, wait until `wait_for` completions are there (1 to n) or timeout_ms is over (-1:
-// no limit; 0: do not wait), and up to n arrivals: for a ring that serves this rx alone. With
-// wait_for 32 and a timeout of 1 a live stream of small packets costs a thirtieth of the wake-ups.
-// No system call where n are there.
+// Up to n arrivals, for a ring that serves this rx alone: what is there; while that is fewer than
+// `wait_for` (1 to n), prepare, submit and wait until they are wait_for, or timeout_ms is over (-1:
+// no limit; 0: do not wait). With wait_for 32 and a timeout of 1 a live stream of small packets
+// costs a thirtieth of the wake-ups. No system call where wait_for are there. Fewer come where the
+// pool runs out.
 // Returns how many; 0: none (timeout, a signal); -EINVAL; -ENOBUFS, -ENOMEM: see prepare; -ENODATA;
 // what the ring or the socket says. Allocates nothing, where the pool does not.
 static inline int zcb_uring_rx_recv(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out,
@@ -381,28 +382,25 @@ zcb_uring_rx_enter(struct zcb_uring_rx *rx, unsigned wait_for, int64_t timeout_m
     return result == -ETIME || result == -EINTR || result > 0 ? 0 : result;
 }
 
-// Handles up to n of the completions that are there. Returns packets, or an error that was the
-// first; *seen counts all.
+// Handles completions that are there until *got is n. Returns how many; an error only where *got is
+// 0: behind packets it waits for the next call.
 static inline int
-zcb_uring_rx_reap(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsigned n,
-                  unsigned *seen)
+zcb_uring_rx_reap(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsigned n, unsigned *got)
 {
     struct io_uring_cqe *cqe;
-    unsigned got = 0;
-    int result = 0;
+    int seen = 0, result;
 
-    for (*seen = 0; got < n && io_uring_peek_cqe(rx->ring, &cqe) == 0; ++*seen) {
-        result = zcb_uring_rx_complete(rx, cqe, &out[got]);
-        if (result == -ENOENT)
-            result = 0;
-        if (result < 0 && got != 0)
-            break; // it comes first next time
+    while (*got < n && io_uring_peek_cqe(rx->ring, &cqe) == 0) {
+        result = zcb_uring_rx_complete(rx, cqe, &out[*got]);
+        if (result < 0 && result != -ENOENT && *got != 0)
+            break;
         io_uring_cqe_seen(rx->ring, cqe);
-        if (result < 0)
+        seen++;
+        if (result < 0 && result != -ENOENT)
             return result;
-        got += (unsigned)result;
+        *got += result > 0;
     }
-    return (int)got;
+    return seen;
 }
 
 static inline int
@@ -410,31 +408,33 @@ zcb_uring_rx_recv(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsign
                   unsigned wait_for, int timeout_ms)
 {
     int64_t until_ms = timeout_ms > 0 ? zcb_uring_now_ms() + timeout_ms : 0, left_ms = timeout_ms;
-    unsigned ready, seen;
-    int prepared, result, got;
+    unsigned got = 0, want, ids;
+    int result;
 
     if (out == NULL || n == 0 || n > INT_MAX || wait_for == 0 || wait_for > n)
         return -EINVAL;
-    do {
-        prepared = zcb_uring_rx_prepare(rx);
-        ready = io_uring_cq_ready(rx->ring);
-        if (ready == 0 && (rx->ended || prepared < 0))
-            return rx->ended ? -ENODATA : prepared;
-        if (ready < n) {
-            // Where nothing can come any more, there is nothing to wait for.
-            bool wait = ready < wait_for && prepared == 0 && !rx->ended;
-
-            result = zcb_uring_rx_enter(rx, wait ? wait_for : 0, left_ms);
-            if (result < 0)
-                return result;
-        }
-        got = zcb_uring_rx_reap(rx, out, n, &seen);
+    (void)zcb_uring_rx_prepare(rx); // ids that the last call emptied; what fails comes again below
+    result = zcb_uring_rx_reap(rx, out, n, &got);
+    while (result >= 0 && got < wait_for) {
+        if (rx->ended)
+            result = -ENODATA;
+        else
+            result = zcb_uring_rx_prepare(rx);
+        if (result < 0)
+            break;
+        // All completions have been seen: no more can come than there are ids with a buffer.
+        ids = rx->buffers - rx->empty_count;
+        want = wait_for - got < ids ? wait_for - got : ids;
+        result = zcb_uring_rx_enter(rx, want, left_ms);
+        if (result == 0)
+            result = zcb_uring_rx_reap(rx, out, n, &got);
         if (timeout_ms > 0)
             left_ms = until_ms - zcb_uring_now_ms();
-        // What was seen and is no packet has ended the receive: it is armed again.
-    } while (got == 0 && seen != 0 && (timeout_ms < 0 || left_ms > 0));
-    rx->stats.batches += got > 0;
-    return got != 0 ? got : prepared;
+        if (result == 0 || timeout_ms == 0 || (timeout_ms > 0 && left_ms <= 0))
+            break; // a signal, or the time
+    }
+    rx->stats.batches += got != 0;
+    return got != 0 ? (int)got : result < 0 ? result : 0;
 }
 
 static inline void
