@@ -372,7 +372,7 @@ find_interface(int fd, const char *ifname, int *index)
         return 0;
     if (strlen(ifname) >= sizeof(request.ifr_name))
         return -ENODEV;
-    strcpy(request.ifr_name, ifname);
+    memcpy(request.ifr_name, ifname, strlen(ifname) + 1);
     if (ioctl(fd, SIOCGIFINDEX, &request) < 0)
         return -errno;
     *index = request.ifr_ifindex;

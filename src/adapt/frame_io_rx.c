@@ -322,26 +322,24 @@ static void
 take_bytes(struct zcb_frame_rx *rx, uint32_t i, size_t len, struct zcb_frame_arrival *out)
 {
     struct zcb_buf **buf = &rx->bufs[i];
-    size_t pad, room;
-    int result;
+    uint8_t *data = zcb_buf_data(*buf);
+    size_t room, pad;
 
-    if (len == 0)
-        return; // the buffer is as good as new
-    result = zcb_buf_append(*buf, len, NULL);
+    if (zcb_buf_set_len(*buf, len) < 0 || len == 0)
+        return; // 0: the buffer is as good as new
     room = zcb_buf_tailroom(*buf);
-    pad = -((uintptr_t)zcb_buf_data(*buf) + len) & (ALIGN - 1);
+    pad = -((uintptr_t)data + len) & (ALIGN - 1);
     if ((rx->flags & ZCB_FRAME_RX_ALONE) == 0 && room >= pad && room - pad >= rx->max_len) {
-        result |= zcb_buf_publish(*buf, len, &out->packet);
-        result |= zcb_buf_set_headroom(*buf, pad);
-        (void)result; // the room was made for it
+        if (zcb_buf_publish(*buf, len, &out->packet) < 0 || zcb_buf_set_headroom(*buf, pad) < 0)
+            zcb_buf_release(buf); // cannot be: there is room for it
         return;
     }
-    if (len < rx->copy_below &&
-        zcb_packet_copy(rx->pool, zcb_buf_data(*buf), len, &out->packet) == 0) {
-        result |= zcb_buf_set_len(*buf, 0);
+    if (len < rx->copy_below && zcb_packet_copy(rx->pool, data, len, &out->packet) == 0) {
         out->flags |= ZCB_FRAME_IO_COPIED;
         rx->stats.copied_packets++;
         rx->stats.copied_bytes += len;
+        if (zcb_buf_trim(*buf, 0, len) < 0) // cannot be
+            zcb_buf_release(buf);
         return;
     }
     zcb_buf_share(buf, &out->packet);

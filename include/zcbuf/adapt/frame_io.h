@@ -122,7 +122,9 @@ struct zcb_frame_arrival {
 ZCB_INLINE void
 zcb_frame_arrivals_release(struct zcb_frame_arrival *arrivals, int n)
 {
-    for (int i = 0; i < n; i++)
+    int i;
+
+    for (i = 0; i < n; i++)
         zcb_packet_unref(&arrivals[i].packet);
 }
 
@@ -159,7 +161,7 @@ enum {
     // can without a copy (zcb_packet_make_writable), or kept without pinning neighbours. Implied by
     // LENT.
     ZCB_FRAME_RX_ALONE = 1u << 3,
-    // No time stamps: saves the kernel some 20 ns per packet. time_ns is 0.
+    // No time stamps, which cost the kernel a little per packet. time_ns is 0.
     ZCB_FRAME_RX_NO_TIME = 1u << 4,
 };
 
@@ -167,7 +169,8 @@ struct zcb_frame_rx_config {
     // The longest message that is received whole (UDP: payload; packet socket: with the link
     // header); what is longer is cut off and flagged. It chooses the tier: 2048 takes 4 KiB
     // buffers, 9018 16 KiB ones. Above the pool's largest tier each buffer is allocated singly. At
-    // most 16 MiB. 0: 2048; with GRO 65527, the most there is.
+    // most 16 MiB. 0: 2048; with GRO 65527, the most there is. The pool's headroom comes on top: with
+    // more than 9 bytes of it, 65527 is above a tier of 64 KiB.
     size_t max_len;
     // Where a buffer is too small for a second message of max_len behind the first (GRO, large
     // max_len), a received message shorter than this is copied into a buffer of the smallest tier
@@ -185,7 +188,7 @@ struct zcb_frame_rx_config {
 // be open as long as the engine, closed by them after it. Sets SO_TIMESTAMPNS and UDP_GRO as the
 // flags say; on packet sockets PACKET_AUXDATA, for VLAN tags. (What came before, or at once after,
 // may be stamped with the time of its recv.) The pool must outlive the engine.
-// Whether fd is non-blocking does not matter. A few allocations, no buffer yet.
+// Whether fd is non-blocking does not matter. One allocation, no buffer yet.
 // 0; -EINVAL (NULL; batch, max_len or flags out of range; TRAINS without GRO; a reserved field);
 // -ENOTSUP (a stream socket: use zcb_chain_reserve(); GRO on what is not UDP, or on an old kernel:
 // leave it out; not Linux); -EBADF, -ENOTSOCK; -ENOMEM.
