@@ -109,6 +109,30 @@ zcb_packet_unref(struct zcb_packet *packet)
         zcb_block_last(owner, before);
 }
 
+// The reverse of ref_n: drops `n` references in one atomic operation, that of *packet and n - 1 that
+// the caller has in other packets of the same block; those are to be forgotten. Empties *packet.
+// n 0: nothing happens.
+ZCB_INLINE void
+zcb_packet_unref_n(struct zcb_packet *packet, uint32_t n)
+{
+    struct zcb_block *owner;
+    uint32_t before;
+
+    if (packet == NULL || n == 0)
+        return;
+    owner = packet->owner;
+    packet->data = NULL;
+    packet->len = 0;
+    packet->owner = NULL;
+    if (owner == NULL)
+        return;
+    before = __atomic_fetch_sub((uint32_t *)owner, n, __ATOMIC_ACQ_REL);
+    if (before == n)
+        zcb_block_last(owner, 1);
+    else if (ZCB_UNLIKELY(before < n || before > ZCB_COUNT_MAX))
+        zcb_block_last(owner, before < n ? 0 : before);
+}
+
 // *out becomes a view of `len` bytes from `off` on, with a reference of its own. `packet` keeps its
 // own. An empty slice holds no reference. `out` may not be `packet`.
 // 0, -ERANGE: not inside the packet.

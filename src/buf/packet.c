@@ -15,6 +15,7 @@
 extern inline struct zcb_packet zcb_packet_ref(const struct zcb_packet *packet);
 extern inline void zcb_packet_ref_n(const struct zcb_packet *packet, uint32_t n);
 extern inline void zcb_packet_unref(struct zcb_packet *packet);
+extern inline void zcb_packet_unref_n(struct zcb_packet *packet, uint32_t n);
 extern inline int zcb_packet_slice(const struct zcb_packet *packet, size_t off, size_t len,
                                    struct zcb_packet *out);
 

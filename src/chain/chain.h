@@ -188,15 +188,9 @@ zcb_block_drop(struct zcb_block *block)
 static inline void
 zcb_block_drop_n(struct zcb_block *block, uint32_t n)
 {
-    uint32_t before;
+    struct zcb_packet packet = {NULL, 0, block};
 
-    if (block == NULL)
-        return;
-    before = __atomic_fetch_sub(&block->count, n, __ATOMIC_ACQ_REL);
-    if (before == n)
-        zcb_block_last(block, 1);
-    else if (ZCB_UNLIKELY(before < n || before > ZCB_COUNT_MAX))
-        zcb_block_last(block, before < n ? 0 : before);
+    zcb_packet_unref_n(&packet, n);
 }
 
 // The last entry gets the one reference of its own that all others have.

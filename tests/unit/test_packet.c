@@ -497,6 +497,46 @@ many_references_at_once_count_exactly_up_to_the_maximum(void **state)
 }
 
 static void
+many_references_are_dropped_at_once(void **state)
+{
+    static struct foreign foreign;
+    struct zcb_packet packet = wrap_in(&foreign), first, empty = {0};
+
+    (void)state;
+    zcb_packet_ref_n(&packet, 9);
+    first = packet;
+    zcb_packet_unref_n(&first, 0);
+    assert_ptr_equal(first.owner, packet.owner);
+    assert_int_equal(count_of(&packet), 10);
+    zcb_packet_unref_n(&first, 4);
+    must_be_empty(&first);
+    assert_int_equal(count_of(&packet), 6);
+    first = packet;
+    zcb_packet_unref_n(&first, 5);
+    assert_true(zcb_packet_is_unique(&packet));
+    assert_int_equal(foreign.released, 0);
+    zcb_packet_ref_n(&packet, 2);
+    zcb_packet_unref_n(&packet, 3); // the last ones
+    must_be_empty(&packet);
+    assert_int_equal(foreign.released, 1);
+    zcb_packet_unref_n(&empty, 7);
+    zcb_packet_unref_n(NULL, 1);
+
+    // A block that is pinned stays it, whatever is dropped.
+    packet = wrap_in(&foreign);
+    zcb_packet_ref_n(&packet, UINT32_MAX);
+    first = packet;
+    zcb_packet_unref_n(&first, 1u << 30);
+    assert_true(count_of(&packet) > ZCB_COUNT_MAX);
+    // And one that is dropped more often than it was referenced becomes it.
+    packet.owner->count = 3;
+    first = packet;
+    zcb_packet_unref_n(&first, 4);
+    assert_true(count_of(&packet) > ZCB_COUNT_MAX);
+    assert_int_equal(foreign.released, 0);
+}
+
+static void
 publishing_at_the_top_pins_too(void **state)
 {
     static uint8_t bytes[64];
@@ -863,6 +903,7 @@ main(void)
         cmocka_unit_test(a_long_line_of_references_goes_in_any_order),
         cmocka_unit_test(a_count_past_its_maximum_pins_the_memory_for_ever),
         cmocka_unit_test(many_references_at_once_count_exactly_up_to_the_maximum),
+        cmocka_unit_test(many_references_are_dropped_at_once),
         cmocka_unit_test(publishing_at_the_top_pins_too),
         cmocka_unit_test(copy_puts_the_bytes_into_the_pool_and_counts_them),
         cmocka_unit_test(the_only_owner_writes_in_place),
