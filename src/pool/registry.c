@@ -42,6 +42,9 @@ forget_others(struct zcb_pool *pool)
 {
     struct zcb_cache *cache, *next;
 
+    // First, as what comes back wakes those who wait: none is here, but the condition remembers them.
+    pool->waiters = 0;
+    (void)zcb_os_cond_init(&pool->changed);
     for (cache = pool->caches; cache != NULL; cache = next) {
         next = cache->next;
         if (cache->thread != &zcb_thread) {
@@ -61,8 +64,6 @@ forget_others(struct zcb_pool *pool)
         zcb_pool_hold(pool);
     else
         pool->teller = NULL;
-    pool->waiters = 0;
-    (void)zcb_os_cond_init(&pool->changed); // it remembers waiters
 }
 
 static void

@@ -542,6 +542,79 @@ the_callback_itself_may_fork_and_return_on_both_sides(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+// ---- threads that wait --------------------------------------------------------------------------
+
+struct hunger {
+    struct zcb_pool *pool;
+    bool stop;
+};
+
+// With others of its kind it wants more than there is: some wait, are woken, and wait again. Of the
+// large ones it has some in its cache, which go to the depot in a child.
+static void *
+take_and_give(void *argument)
+{
+    struct hunger *hunger = argument;
+    struct zcb_buf *bufs[12];
+
+    bufs[0] = must_acquire(hunger->pool, 5000);
+    zcb_buf_release(&bufs[0]);
+    while (!__atomic_load_n(&hunger->stop, __ATOMIC_ACQUIRE)) {
+        size_t n = 0;
+
+        while (n < 12 && zcb_pool_acquire(hunger->pool, 1, &bufs[n]) == 0)
+            n++;
+        zcb_buf_release_n(bufs, n);
+    }
+    return NULL;
+}
+
+// Whether a child gets as far as to use the pool, even if fork() itself does not return there.
+static bool
+a_child_uses(struct zcb_pool *pool)
+{
+    pid_t pid = fork();
+    int status = 0;
+
+    if (pid == 0) {
+        zcb_pool_trim(pool, 0);
+        CHECK(must_stats(pool).threads <= 1);
+        _exit(0);
+    }
+    for (int ms = 0; ms < 20000; ms++) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        usleep(1000);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    return false;
+}
+
+static void
+a_child_does_not_wait_for_those_who_waited(void **state)
+{
+    const struct zcb_pool_config config = {
+        .tiers = {{.buffer_size = 4096, .max_buffers = 40}, {.buffer_size = 8192}},
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = 5,
+    };
+    struct hunger hunger = {.pool = must_create(&config)};
+    pthread_t threads[6];
+    bool good = true;
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++)
+        CHECK(pthread_create(&threads[i], NULL, take_and_give, &hunger) == 0);
+    for (int i = 0; i < (ZCB_UNDER_TSAN ? 20 : 200) && good; i++)
+        good = a_child_uses(hunger.pool);
+    __atomic_store_n(&hunger.stop, true, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(good);
+    must_end(&hunger.pool);
+}
+
 int
 main(void)
 {
@@ -556,6 +629,7 @@ main(void)
         cmocka_unit_test(a_fork_while_another_thread_is_in_the_callback_leaves_a_pool_that_works),
         cmocka_unit_test(a_closed_pool_that_only_others_held_is_gone_in_the_child),
         cmocka_unit_test(the_callback_itself_may_fork_and_return_on_both_sides),
+        cmocka_unit_test(a_child_does_not_wait_for_those_who_waited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
