@@ -18,7 +18,9 @@
 #define ZCB_MAGAZINE_MAX 120 // which makes a magazine 1024 bytes: a shift finds it
 
 struct zcb_magazine {
-    uint64_t word; // acquires served from here, times 256, and blocks here
+    // Acquires served from here, times 256, and blocks here. Aligned, so that it is stored at once
+    // where 64 bits are two words, too.
+    _Alignas(ZCB_LINE) uint64_t word;
     uint32_t room; // a release finds a place while there are fewer; 0: called in
     uint32_t cap;  // what room is in ordinary times
     uint32_t load; // blocks that go to or from the depot at a time
