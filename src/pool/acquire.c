@@ -134,7 +134,7 @@ acquire_now(struct zcb_pool *pool, const struct wish *wish, uint64_t until_ms,
         // The pool, or its source, is full: idle slabs of other tiers can go.
         if (result != -ENOBUFS && result != -ENOMEM)
             return result;
-        if (!make_place(pool, 1)) {
+        if (!make_place(pool, 1) && tier->free == 0) { // one may have come back meanwhile
             note_scarcity(pool, t, true);
             return result;
         }
@@ -148,6 +148,26 @@ may_come(const struct zcb_pool *pool)
     return pool->charged != zcb_pool_idle(pool);
 }
 
+// What a try that failed has seen of the pool's counters before it began: a try drops the lock, and
+// what comes meanwhile wakes nobody.
+struct seen {
+    unsigned came, given_up;
+};
+
+static struct seen
+look(const struct zcb_pool *pool)
+{
+    return (struct seen){pool->came, pool->given_up};
+}
+
+// Whether a try that failed with `result` may succeed now. Where the source had no memory, that
+// others did not get any either changes nothing: they would wake each other for ever.
+static bool
+is_worth_a_try(const struct zcb_pool *pool, const struct seen *before, int result)
+{
+    return pool->came != before->came || (result == -ENOBUFS && pool->given_up != before->given_up);
+}
+
 static int
 acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block **out)
 {
@@ -156,6 +176,7 @@ acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block 
     bool may_wait = pool->policy == ZCB_POOL_WAIT && !(wish->flags & ZCB_ACQUIRE_NOWAIT);
     uint64_t until_ms = wish->flags & ZCB_ACQUIRE_NOWAIT ? 0 : UINT64_MAX;
     size_t least = oversize ? wish->need : pool->size[wish->t];
+    struct seen before = look(pool);
     bool waited = false;
     int result = -ENOBUFS;
 
@@ -179,7 +200,9 @@ acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block 
             tier->waits++;
             pool->waiters++;
         }
-        in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
+        while (in_time && !is_worth_a_try(pool, &before, result))
+            in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
+        before = look(pool);
         result = acquire_now(pool, wish, until_ms, out);
     }
     if (waited && pool->waiters != 0) // 0: in a child that a source forked meanwhile

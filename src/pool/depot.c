@@ -131,7 +131,7 @@ zcb_depot_put(struct zcb_pool *pool, uint32_t t, struct zcb_block *const *blocks
         done += k;
     }
     tier->free += n;
-    zcb_pool_wake(pool);
+    zcb_pool_note_came(pool);
     // Plenty again, in loads or as a part of what there is: releases may stay with their threads.
     if (tier->scarce && pool->waiters == 0 &&
         (tier->free > 2 * (size_t)tier->load || tier->free > tier->total / 4))

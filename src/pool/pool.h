@@ -94,7 +94,9 @@ struct zcb_pool {
 
     _Alignas(ZCB_LINE) struct zcb_mutex lock;
     unsigned waiters;
-    struct zcb_cond changed; // something came back, or growing ended
+    unsigned came;           // counts what came back: blocks, or memory to the source
+    unsigned given_up;       // counts charges that were taken back, as the source had no memory
+    struct zcb_cond changed; // one of these grew, or growing ended
     size_t users;            // caches, the owner, and holds
     struct zcb_cache *caches;
     struct zcb_cache *spare; // for threads whose first call is a release, which may not allocate
@@ -305,6 +307,13 @@ zcb_pool_wake(struct zcb_pool *pool)
 {
     if (pool->waiters != 0)
         zcb_os_wake_all(&pool->changed);
+}
+
+static inline void
+zcb_pool_note_came(struct zcb_pool *pool)
+{
+    pool->came++;
+    zcb_pool_wake(pool);
 }
 
 static inline void

@@ -166,8 +166,10 @@ zcb_slab_grow(struct zcb_pool *pool, uint32_t t, size_t bytes_max, size_t want, 
         zcb_os_unlock(&pool->lock);
         result = make_slab(pool, t, count, missing, &slab, &loads);
         zcb_pool_enter(pool);
-        if (result < 0)
+        if (result < 0) {
             zcb_pool_uncharge(pool, t, count * size);
+            pool->given_up++;
+        }
     } while (result == -ENOMEM && (count /= 2) != 0);
     tier->growing = 0;
     if (result == 0) {
@@ -209,6 +211,7 @@ zcb_single_alloc(struct zcb_pool *pool, uint32_t t, size_t size, size_t bytes_ma
     if (result < 0) {
         zcb_pool_uncharge(pool, t, len);
         tier->singles--;
+        pool->given_up++;
         zcb_pool_wake(pool); // what was charged meanwhile may have kept others from it
         return result;
     }
@@ -239,7 +242,7 @@ zcb_pool_free_single(struct zcb_block *block)
     zcb_pool_uncharge(pool, block->tier, len);
     tier->singles--;
     tier->drops++;
-    zcb_pool_wake(pool);
+    zcb_pool_note_came(pool);
     zcb_check_bury(pool, block);
     zcb_pool_leave(pool);
     zcb_cache_heed_closings();
@@ -330,6 +333,6 @@ zcb_slab_reclaim(struct zcb_pool *pool, size_t keep_bytes, size_t slabs_max)
         bytes += freed[t];
     }
     pool->trimmed += bytes;
-    zcb_pool_wake(pool);
+    zcb_pool_note_came(pool);
     return bytes;
 }

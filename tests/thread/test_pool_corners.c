@@ -586,6 +586,104 @@ who_waits_for_an_exhausted_source_calls_the_caches_in(void *unused)
     }
 }
 
+struct waiting {
+    struct zcb_pool *pool;
+    size_t len;
+};
+
+static void *
+acquire_for(void *argument)
+{
+    struct waiting *waiting = argument;
+    struct zcb_buf *buf = must_acquire(waiting->pool, waiting->len);
+
+    zcb_buf_release(&buf);
+    return NULL;
+}
+
+// Between the source's no and the wait that follows. One buffer of two is given back, so that there
+// is no whole slab which could be freed.
+static void
+what_comes_back_while_the_source_says_no_is_not_slept_over(void *unused)
+{
+    static const struct {
+        enum zcb_pool_policy policy;
+        size_t len;
+    } cases[] = {{ZCB_POOL_WAIT, 4096}, {ZCB_POOL_FAIL, 4096}, {ZCB_POOL_WAIT, 100 * KIB}};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gated_source gated;
+        struct zcb_pool_config config = {
+            .source = &gated.source,
+            .tiers = {{.buffer_size = 4096}},
+            .slab_size = 8192,
+            .policy = cases[i].policy,
+            .wait_ms = UINT32_MAX,
+        };
+        struct waiting waiting = {NULL, cases[i].len};
+        struct zcb_buf *first, *second;
+        pthread_t waits;
+
+        gated_init(&gated);
+        waiting.pool = must_create(&config);
+        first = must_acquire(waiting.pool, cases[i].len);
+        second = must_acquire(waiting.pool, cases[i].len);
+        gated.most = gated.used; // there is no more, and it takes a while to say so
+        stop_next(&gated.stop_alloc);
+        gated.refuse = true;
+        waits = must_start(acquire_for, &waiting);
+        pthread_barrier_wait(&gated.gate);
+        zcb_buf_release(&first);
+        zcb_thread_flush();
+        pthread_barrier_wait(&gated.gate);
+        pthread_join(waits, NULL);
+        zcb_buf_release(&second);
+        must_end(&waiting.pool);
+    }
+}
+
+static void *
+wait_in_vain(void *argument)
+{
+    struct zcb_buf *none = NULL;
+
+    CHECK(zcb_pool_acquire(argument, 1, &none) == -ETIMEDOUT);
+    return NULL;
+}
+
+// Each try that fails takes its charge back, and who was kept out by that charge has to know; not
+// those whom the source has told no as well.
+static void
+those_who_wait_for_a_source_do_not_keep_each_other_busy(void *unused)
+{
+    struct zcb_failing_source failing;
+    struct zcb_pool_config config = {
+        .source = &failing.source,
+        .tiers = {{.buffer_size = 4096}},
+        .slab_size = 4096,
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = 200,
+    };
+    struct zcb_pool *pool;
+    struct zcb_buf *out;
+    pthread_t threads[3];
+
+    (void)unused;
+    zcb_failing_source_init(&failing);
+    pool = must_create(&config);
+    out = must_acquire(pool, 1);
+    zcb_failing_source_fail(&failing, 1, true);
+    for (size_t i = 0; i < 3; i++)
+        threads[i] = must_start(wait_in_vain, pool);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    // Of each: at first, when it is over, and when the others' blocking is.
+    CHECK(failing.failed <= 3 * 8);
+    zcb_buf_release(&out);
+    must_end(&pool);
+}
+
 // ---- what cannot be had -------------------------------------------------------------------------
 
 static void
@@ -797,6 +895,8 @@ static const struct corner {
     {CORNER(who_waits_gets_what_a_trim_is_just_freeing)},
     {CORNER(a_fork_during_a_trim_leaves_the_child_all_of_its_limit)},
     {CORNER(who_waits_for_an_exhausted_source_calls_the_caches_in)},
+    {CORNER(what_comes_back_while_the_source_says_no_is_not_slept_over)},
+    {CORNER(those_who_wait_for_a_source_do_not_keep_each_other_busy)},
     {CORNER(what_idles_in_ones_own_cache_makes_room_for_a_large_one)},
     {CORNER(what_was_not_had_is_in_no_peak)},
     {CORNER(a_single_allocation_of_pages_is_charged_whole_pages)},
