@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "pool/pool.h"
+
 // ---- a source that can be stopped ---------------------------------------------------------------
 
 // Over libc. The next alloc or free is stopped when it is told to: it comes to the gate once when
@@ -684,6 +686,240 @@ those_who_wait_for_a_source_do_not_keep_each_other_busy(void *unused)
     must_end(&pool);
 }
 
+// Takes all 64, lets 12 of them go when somebody waits, takes one again, and lets all go.
+static void *
+release_some_and_use_one(void *argument)
+{
+    struct holder *holder = argument;
+    struct zcb_buf *bufs[64];
+
+    for (size_t i = 0; i < 64; i++)
+        bufs[i] = must_acquire(holder->pool, 4096);
+    pthread_barrier_wait(&holder->step);
+    until_somebody_waits(holder->pool);
+    zcb_buf_release_n(bufs, 12);
+    bufs[0] = must_acquire(holder->pool, 4096);
+    zcb_buf_release_n(bufs, 64);
+    pthread_barrier_wait(&holder->step);
+    return NULL;
+}
+
+// Who waits wants all there is, so that one that rests in a cache is one too many.
+static void
+nothing_is_cached_again_while_somebody_waits(void *unused)
+{
+    const struct zcb_pool_config config = {
+        .tiers = {{.buffer_size = 4096}},
+        .max_bytes = 256 * KIB,
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = UINT32_MAX,
+    };
+    struct holder holder = {.pool = must_create(&config)};
+    struct zcb_buf *all;
+    pthread_t holds;
+
+    (void)unused;
+    CHECK(pthread_barrier_init(&holder.step, NULL, 2) == 0);
+    holds = must_start(release_some_and_use_one, &holder);
+    pthread_barrier_wait(&holder.step);
+    all = must_acquire(holder.pool, 256 * KIB);
+    pthread_barrier_wait(&holder.step);
+    pthread_join(holds, NULL);
+    zcb_buf_release(&all);
+    must_end(&holder.pool);
+}
+
+struct returner {
+    struct zcb_pool *pool;
+    struct zcb_buf *bufs[2];
+    bool caches;
+    pthread_barrier_t step;
+};
+
+static void *
+release_two_in_scarcity(void *argument)
+{
+    struct returner *returner = argument;
+
+    if (returner->caches)
+        acquire_one(returner->pool);
+    pthread_barrier_wait(&returner->step);
+    pthread_barrier_wait(&returner->step);
+    for (size_t i = 0; i < 2; i++) {
+        zcb_buf_release(&returner->bufs[i]);
+        CHECK(must_stats(returner->pool).total.cached == 0);
+    }
+    return NULL;
+}
+
+// Whether the thread had a cache before the pool ran dry or gets one now.
+static void
+in_scarcity_releases_and_what_was_cached_go_to_the_depot(void *unused)
+{
+    const struct zcb_pool_config config = {
+        .tiers = {{.buffer_size = 4096, .max_buffers = 64}},
+        .policy = ZCB_POOL_FAIL,
+    };
+
+    (void)unused;
+    for (int caches = 0; caches < 2; caches++) {
+        struct returner returner = {.pool = must_create(&config), .caches = caches != 0};
+        struct zcb_buf *bufs[64];
+        pthread_t thread;
+        size_t n = 0;
+
+        CHECK(pthread_barrier_init(&returner.step, NULL, 2) == 0);
+        thread = must_start(release_two_in_scarcity, &returner);
+        pthread_barrier_wait(&returner.step);
+        while (zcb_pool_acquire(returner.pool, 1, &bufs[n]) == 0)
+            CHECK(++n < 64 || !caches);
+        CHECK(n >= 56); // the rest is in the other thread's cache
+        returner.bufs[0] = bufs[--n];
+        returner.bufs[1] = bufs[--n];
+        pthread_barrier_wait(&returner.step);
+        pthread_join(thread, NULL);
+        zcb_buf_release_n(bufs, n);
+        must_end(&returner.pool);
+    }
+}
+
+static void *
+release_two_after_a_trim(void *argument)
+{
+    struct returner *returner = argument;
+
+    acquire_one(returner->pool); // a load comes
+    CHECK(must_stats(returner->pool).total.cached > 2);
+    pthread_barrier_wait(&returner->step);
+    pthread_barrier_wait(&returner->step);
+    for (size_t i = 0; i < 2; i++) {
+        zcb_buf_release(&returner->bufs[i]);
+        CHECK(must_stats(returner->pool).total.cached == i + 1);
+    }
+    return NULL;
+}
+
+static void
+a_trim_calls_the_caches_of_others_in(void *unused)
+{
+    const struct zcb_pool_config config = {.tiers = {{.buffer_size = 4096}}};
+    struct returner returner = {.pool = must_create(&config)};
+    pthread_t thread;
+
+    (void)unused;
+    CHECK(pthread_barrier_init(&returner.step, NULL, 2) == 0);
+    for (size_t i = 0; i < 2; i++)
+        returner.bufs[i] = must_acquire(returner.pool, 1);
+    thread = must_start(release_two_after_a_trim, &returner);
+    pthread_barrier_wait(&returner.step);
+    zcb_pool_trim(returner.pool, 0);
+    pthread_barrier_wait(&returner.step);
+    pthread_join(thread, NULL);
+    must_end(&returner.pool);
+}
+
+static void *
+release_as_first_call(void *argument)
+{
+    struct returner *returner = argument;
+
+    zcb_buf_release(&returner->bufs[0]);
+    CHECK(must_stats(returner->pool).threads == 2);
+    return NULL;
+}
+
+// A release may not allocate: its thread's cache is one of those kept ready, and others are made
+// ready by those who may.
+static void
+there_is_always_a_cache_for_a_thread_that_only_releases(void *unused)
+{
+    const struct zcb_pool_config config = {.tiers = {{.buffer_size = 64}}};
+    struct returner returner = {.pool = must_create(&config)};
+
+    (void)unused;
+    for (int i = 0; i < 8; i++) {
+        struct zcb_buf *bufs[200];
+
+        for (size_t n = 0; n < 200; n++)
+            bufs[n] = must_acquire(returner.pool, 1);
+        returner.bufs[0] = bufs[0];
+        pthread_join(must_start(release_as_first_call, &returner), NULL);
+        zcb_buf_release_n(bufs + 1, 199);
+    }
+    must_end(&returner.pool);
+}
+
+// In the midst of somebody else's growing, which is no wait of a policy.
+static void
+until_somebody_is_in_line(struct zcb_pool *pool)
+{
+    unsigned waiters = 0;
+
+    while (waiters == 0) {
+        zcb_pool_enter(pool);
+        waiters = pool->waiters;
+        zcb_pool_leave(pool);
+        sched_yield();
+    }
+}
+
+static void *
+be_refused(void *argument)
+{
+    struct zcb_buf *none = NULL;
+
+    CHECK(zcb_pool_acquire(argument, 1, &none) == -ENOMEM);
+    return NULL;
+}
+
+static void
+who_waited_for_anothers_growing_grows_when_that_failed(void *unused)
+{
+    struct gated_source gated;
+    // One buffer a slab: what the source refuses is not asked for by halves.
+    const struct zcb_pool_config config = {
+        .source = &gated.source,
+        .tiers = {{.buffer_size = 4096}},
+        .slab_size = 4096,
+        .policy = ZCB_POOL_FAIL,
+    };
+    struct zcb_pool *pool;
+    pthread_t fails, waits;
+
+    (void)unused;
+    gated_init(&gated);
+    pool = must_create(&config);
+    gated.refuse = true;
+    stop_next(&gated.stop_alloc);
+    fails = must_start(be_refused, pool);
+    pthread_barrier_wait(&gated.gate);
+    waits = must_start(acquire_one, pool);
+    until_somebody_is_in_line(pool);
+    pthread_barrier_wait(&gated.gate);
+    pthread_join(fails, NULL);
+    pthread_join(waits, NULL);
+    must_end(&pool);
+}
+
+static void
+who_waits_gets_the_bytes_of_a_single_allocation(void *unused)
+{
+    const struct zcb_pool_config config = {
+        .max_bytes = MIB,
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = UINT32_MAX,
+    };
+    struct zcb_pool *pool = must_create(&config);
+    struct zcb_buf *buf = must_acquire(pool, 700 * KIB);
+    pthread_t waits = must_start(acquire_700_kib, pool);
+
+    (void)unused;
+    until_somebody_waits(pool);
+    zcb_buf_release(&buf);
+    pthread_join(waits, NULL);
+    must_end(&pool);
+}
+
 // ---- what cannot be had -------------------------------------------------------------------------
 
 static void
@@ -897,6 +1133,12 @@ static const struct corner {
     {CORNER(who_waits_for_an_exhausted_source_calls_the_caches_in)},
     {CORNER(what_comes_back_while_the_source_says_no_is_not_slept_over)},
     {CORNER(those_who_wait_for_a_source_do_not_keep_each_other_busy)},
+    {CORNER(nothing_is_cached_again_while_somebody_waits)},
+    {CORNER(in_scarcity_releases_and_what_was_cached_go_to_the_depot)},
+    {CORNER(a_trim_calls_the_caches_of_others_in)},
+    {CORNER(there_is_always_a_cache_for_a_thread_that_only_releases)},
+    {CORNER(who_waited_for_anothers_growing_grows_when_that_failed)},
+    {CORNER(who_waits_gets_the_bytes_of_a_single_allocation)},
     {CORNER(what_idles_in_ones_own_cache_makes_room_for_a_large_one)},
     {CORNER(what_was_not_had_is_in_no_peak)},
     {CORNER(a_single_allocation_of_pages_is_charged_whole_pages)},

@@ -615,6 +615,29 @@ a_child_does_not_wait_for_those_who_waited(void **state)
     must_end(&hunger.pool);
 }
 
+static void
+must_have_charged(void *argument)
+{
+    const struct situation *situation = argument;
+
+    CHECK(must_be_at_rest(situation->pool).total.charged == 4 * MIB);
+}
+
+// Nothing is on its way to the source any more.
+static void
+a_child_counts_what_was_trimmed_before_the_fork_once(void **state)
+{
+    struct situation situation = {.pool = must_create(NULL)};
+    struct child child;
+
+    (void)state;
+    CHECK(zcb_pool_prefault(situation.pool, 4096, 2048) == 0);
+    CHECK(zcb_pool_trim(situation.pool, 4 * MIB) == 4 * MIB);
+    child = child_run(must_have_charged, &situation);
+    assert_child_succeeded(child);
+    must_end(&situation.pool);
+}
+
 int
 main(void)
 {
@@ -630,6 +653,7 @@ main(void)
         cmocka_unit_test(a_closed_pool_that_only_others_held_is_gone_in_the_child),
         cmocka_unit_test(the_callback_itself_may_fork_and_return_on_both_sides),
         cmocka_unit_test(a_child_does_not_wait_for_those_who_waited),
+        cmocka_unit_test(a_child_counts_what_was_trimmed_before_the_fork_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
