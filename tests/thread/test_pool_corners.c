@@ -772,7 +772,7 @@ in_scarcity_releases_and_what_was_cached_go_to_the_depot(void *unused)
         thread = must_start(release_two_in_scarcity, &returner);
         pthread_barrier_wait(&returner.step);
         while (zcb_pool_acquire(returner.pool, 1, &bufs[n]) == 0)
-            CHECK(++n < 64 || !caches);
+            n++;
         CHECK(n >= 56); // the rest is in the other thread's cache
         returner.bufs[0] = bufs[--n];
         returner.bufs[1] = bufs[--n];
@@ -788,13 +788,14 @@ release_two_after_a_trim(void *argument)
 {
     struct returner *returner = argument;
 
-    acquire_one(returner->pool); // a load comes
-    CHECK(must_stats(returner->pool).total.cached > 2);
+    acquire_one(returner->pool);                                // a load comes
+    returner->caches = must_stats(returner->pool).threads != 0; // not under Valgrind
+    CHECK(must_stats(returner->pool).total.cached > 2 || !returner->caches);
     pthread_barrier_wait(&returner->step);
     pthread_barrier_wait(&returner->step);
     for (size_t i = 0; i < 2; i++) {
         zcb_buf_release(&returner->bufs[i]);
-        CHECK(must_stats(returner->pool).total.cached == i + 1);
+        CHECK(must_stats(returner->pool).total.cached == (returner->caches ? i + 1 : 0));
     }
     return NULL;
 }
@@ -824,7 +825,7 @@ release_as_first_call(void *argument)
     struct returner *returner = argument;
 
     zcb_buf_release(&returner->bufs[0]);
-    CHECK(must_stats(returner->pool).threads == 2);
+    CHECK(must_stats(returner->pool).threads == (returner->caches ? 2 : 0));
     return NULL;
 }
 
@@ -843,6 +844,7 @@ there_is_always_a_cache_for_a_thread_that_only_releases(void *unused)
         for (size_t n = 0; n < 200; n++)
             bufs[n] = must_acquire(returner.pool, 1);
         returner.bufs[0] = bufs[0];
+        returner.caches = must_stats(returner.pool).threads != 0; // not under Valgrind
         pthread_join(must_start(release_as_first_call, &returner), NULL);
         zcb_buf_release_n(bufs + 1, 199);
     }

@@ -174,7 +174,8 @@ scarcity_ends_with_two_loads_though_most_is_out(void **state)
     zcb_buf_release_n(bufs, 100); // loads of 32
     hits = must_be_at_rest(pool).total.hits;
     acquire_all(pool, bufs, 20);
-    assert_true(must_be_at_rest(pool).total.hits > hits);
+    // Under Valgrind there are no caches.
+    assert_true(must_be_at_rest(pool).total.hits > hits || must_stats(pool).threads == 0);
     zcb_buf_release_n(bufs, 20);
     zcb_buf_release_n(bufs + 100, 924);
     must_end(&pool);
