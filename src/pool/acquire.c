@@ -200,7 +200,7 @@ acquire_locked(struct zcb_pool *pool, const struct wish *wish, struct zcb_block 
             tier->waits++;
             pool->waiters++;
         }
-        while (in_time && !is_worth_a_try(pool, &before, result))
+        while (in_time && may_come(pool) && !is_worth_a_try(pool, &before, result))
             in_time = zcb_os_wait(&pool->changed, &pool->lock, until_ms);
         before = look(pool);
         result = acquire_now(pool, wish, until_ms, out);

@@ -903,6 +903,46 @@ who_waited_for_anothers_growing_grows_when_that_failed(void *unused)
     must_end(&pool);
 }
 
+static void *
+be_refused_a_large_one(void *argument)
+{
+    struct zcb_buf *none = NULL;
+
+    CHECK(zcb_pool_acquire(argument, 60000, &none) == -ENOMEM);
+    return NULL;
+}
+
+// What the other asks for is on its way, so that there is something to wait for; then it is not.
+static void
+who_waits_ends_with_the_last_that_could_have_come(void *unused)
+{
+    struct gated_source gated;
+    const struct zcb_pool_config config = {
+        .source = &gated.source,
+        .tiers = {{.buffer_size = 4096}, {.buffer_size = 65536}},
+        .slab_size = 4096,
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = UINT32_MAX,
+    };
+    struct zcb_pool *pool;
+    pthread_t fails, waits;
+
+    (void)unused;
+    gated_init(&gated);
+    gated.most = 1;
+    pool = must_create(&config);
+    gated.refuse = true;
+    stop_next(&gated.stop_alloc);
+    fails = must_start(be_refused, pool);
+    pthread_barrier_wait(&gated.gate);
+    waits = must_start(be_refused_a_large_one, pool);
+    until_somebody_waits(pool);
+    pthread_barrier_wait(&gated.gate);
+    pthread_join(fails, NULL);
+    pthread_join(waits, NULL);
+    must_end(&pool);
+}
+
 static void
 who_waits_gets_the_bytes_of_a_single_allocation(void *unused)
 {
@@ -1140,6 +1180,7 @@ static const struct corner {
     {CORNER(a_trim_calls_the_caches_of_others_in)},
     {CORNER(there_is_always_a_cache_for_a_thread_that_only_releases)},
     {CORNER(who_waited_for_anothers_growing_grows_when_that_failed)},
+    {CORNER(who_waits_ends_with_the_last_that_could_have_come)},
     {CORNER(who_waits_gets_the_bytes_of_a_single_allocation)},
     {CORNER(what_idles_in_ones_own_cache_makes_room_for_a_large_one)},
     {CORNER(what_was_not_had_is_in_no_peak)},
