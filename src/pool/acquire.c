@@ -83,9 +83,9 @@ acquire_single(struct zcb_pool *pool, const struct wish *wish, uint32_t account,
     int result = zcb_single_alloc(pool, account, size, bytes_max, out);
 
     // What idles in the depot may be in the way of the limit, or of a source that is small; not of
-    // something that is far larger than all of it.
-    if ((result == -ENOBUFS || (result == -ENOMEM && size / 2 <= pool->charged)) &&
-        make_place(pool, SIZE_MAX))
+    // something that is far larger than all of it. More may idle each time, as the lock was dropped.
+    while ((result == -ENOBUFS || (result == -ENOMEM && size / 2 <= pool->charged)) &&
+           make_place(pool, SIZE_MAX))
         result = zcb_single_alloc(pool, account, size, bytes_max, out);
     if (result == -ENOBUFS || result == -ENOMEM)
         note_scarcity(pool, ZCB_POOL_TIERS, true);

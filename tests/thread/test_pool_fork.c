@@ -615,6 +615,66 @@ a_child_does_not_wait_for_those_who_waited(void **state)
     must_end(&hunger.pool);
 }
 
+struct dry {
+    struct zcb_pool *pool;
+    struct zcb_failing_source *failing;
+    struct zcb_buf *bufs[64];
+};
+
+static void *
+wait_for_one(void *argument)
+{
+    struct dry *dry = argument;
+    struct zcb_buf *buf = must_acquire(dry->pool, 1);
+
+    zcb_buf_release(&buf);
+    return NULL;
+}
+
+static void
+end_scarcity_in_the_child(void *argument)
+{
+    struct dry *dry = argument;
+    uint64_t hits = must_stats(dry->pool).total.hits;
+
+    zcb_buf_release_n(dry->bufs, 64);
+    for (int i = 0; i < 100; i++)
+        wait_for_one(dry);
+    // Under Valgrind there are no caches.
+    CHECK(must_stats(dry->pool).total.hits >= hits + 50 || must_stats(dry->pool).threads == 0);
+    must_end(&dry->pool);
+    CHECK(dry->failing->closed == 1);
+}
+
+static void
+nobody_waits_in_a_child(void **state)
+{
+    struct zcb_failing_source failing;
+    const struct zcb_pool_config config = {
+        .tiers = {{.buffer_size = 4096, .max_buffers = 64}},
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = UINT32_MAX,
+        .source = &failing.source,
+    };
+    struct dry dry = {.failing = &failing};
+    struct child child;
+    pthread_t thread;
+
+    (void)state;
+    zcb_failing_source_init(&failing);
+    dry.pool = must_create(&config);
+    for (size_t i = 0; i < 64; i++)
+        dry.bufs[i] = must_acquire(dry.pool, 1);
+    CHECK(pthread_create(&thread, NULL, wait_for_one, &dry) == 0);
+    while (must_stats(dry.pool).total.waits == 0)
+        sched_yield();
+    child = child_run(end_scarcity_in_the_child, &dry);
+    zcb_buf_release_n(dry.bufs, 64);
+    pthread_join(thread, NULL);
+    assert_child_succeeded(child);
+    must_end(&dry.pool);
+}
+
 static void
 must_have_charged(void *argument)
 {
@@ -653,6 +713,7 @@ main(void)
         cmocka_unit_test(a_closed_pool_that_only_others_held_is_gone_in_the_child),
         cmocka_unit_test(the_callback_itself_may_fork_and_return_on_both_sides),
         cmocka_unit_test(a_child_does_not_wait_for_those_who_waited),
+        cmocka_unit_test(nobody_waits_in_a_child),
         cmocka_unit_test(a_child_counts_what_was_trimmed_before_the_fork_once),
     };
 
