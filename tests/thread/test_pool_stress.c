@@ -13,7 +13,8 @@
 #include "support/pools.h"
 
 #include <pthread.h>
-#include <time.h>
+
+#include "pool/pool.h"
 
 #define THREADS 4
 #define SLOTS 64 // where threads leave things for each other
@@ -439,6 +440,7 @@ must_be_sound(struct round *round)
 {
     struct zcb_pool_stats stats = must_be_at_rest(round->pool);
 
+    CHECK(round->pool->waiters == 0);
     CHECK(stats.total.charged == __atomic_load_n(&round->rough.bytes, __ATOMIC_RELAXED));
     for (uint32_t t = 0; t < stats.tiers; t++) {
         const struct zcb_tier_stats *tier = &stats.tier[t];

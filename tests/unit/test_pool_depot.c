@@ -198,6 +198,26 @@ what_was_made_resident_again_can_be_trimmed_again(void **state)
     must_end(&pool);
 }
 
+// One load comes, also after caches were called in, and stays when the buffer comes back.
+static void
+an_acquire_fetches_a_load(void **state)
+{
+    struct zcb_pool *pool = small_pool(4, 0);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct zcb_buf *buf = must_acquire(pool, 64);
+        bool caches = must_stats(pool).threads != 0; // not under Valgrind
+
+        assert_int_equal(must_be_at_rest(pool).total.cached, caches ? 3 : 0);
+        zcb_buf_release(&buf);
+        assert_int_equal(must_be_at_rest(pool).total.cached, caches ? 4 : 0);
+        zcb_pool_trim(pool, 0);
+        assert_int_equal(must_be_at_rest(pool).total.cached, 0);
+    }
+    must_end(&pool);
+}
+
 int
 main(void)
 {
@@ -208,6 +228,7 @@ main(void)
         cmocka_unit_test(slabs_that_come_and_go_find_their_arrays_again),
         cmocka_unit_test(decay_takes_half_of_what_a_trim_left_not_of_what_was_there_before),
         cmocka_unit_test(what_was_made_resident_again_can_be_trimmed_again),
+        cmocka_unit_test(an_acquire_fetches_a_load),
         cmocka_unit_test(scarcity_ends_with_two_loads_though_most_is_out),
     };
 
