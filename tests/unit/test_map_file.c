@@ -785,6 +785,34 @@ a_foreign_fault_without_a_handler_ends_the_process_as_ever(void **state)
     assert_child_died_of(child, SIGBUS);
 }
 
+// A mapping of the program's own where one of ours was, and right behind one of ours.
+static void
+fault_where_ours_was(void *behind)
+{
+    int fd = make_file(2 * PAGE), own = make_file(PAGE);
+    struct zcb_packet packet = must_map(fd, 0, behind != NULL ? PAGE : 0, 0);
+    uint8_t *at = (uint8_t *)(uintptr_t)packet.data + (behind != NULL ? PAGE : 0);
+
+    // Again, since child_run() took it away. What it found when it came is the default.
+    CHECK(sigaction(SIGBUS, &ours, NULL) == 0);
+    if (behind == NULL)
+        zcb_packet_unref(&packet);
+    CHECK(mmap(at, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, own, 0) == at);
+    CHECK(ftruncate(own, 0) == 0);
+    _exit(*(volatile uint8_t *)at == 0 ? 97 : 96);
+}
+
+static void
+a_fault_where_ours_was_or_behind_ours_is_foreign(void **state)
+{
+    struct child child = child_run(fault_where_ours_was, NULL);
+
+    (void)state;
+    assert_child_died_of(child, SIGBUS);
+    child = child_run(fault_where_ours_was, &child);
+    assert_child_died_of(child, SIGBUS);
+}
+
 static void
 a_signal_that_was_sent_goes_where_it_went_before(void **state)
 {
@@ -827,6 +855,7 @@ main(int argc, char **argv)
         cmocka_unit_test(without_a_descriptor_left_only_a_private_copy_can_be_had),
         cmocka_unit_test(a_foreign_fault_goes_to_the_handler_that_was_there_before),
         cmocka_unit_test(a_foreign_fault_without_a_handler_ends_the_process_as_ever),
+        cmocka_unit_test(a_fault_where_ours_was_or_behind_ours_is_foreign),
         cmocka_unit_test(a_signal_that_was_sent_goes_where_it_went_before),
     };
     struct zcb_packet packet;
