@@ -123,8 +123,10 @@ release_other(struct zcb_block *block)
 {
     struct zcb_packet writer = {NULL, 0, block};
 
-    // The byte is needed next anyway, and a pointer that is no buf rarely has a right one there.
-    if (ZCB_UNLIKELY(block->kind > ZCB_BLOCK_WRAPPED_IN))
+    // The byte is needed next anyway, and a pointer that is no buf rarely has a right one there; a
+    // pool's headers begin at cache lines.
+    if (ZCB_UNLIKELY(block->kind > ZCB_BLOCK_WRAPPED_IN ||
+                     (block->kind == ZCB_BLOCK_POOL && (uintptr_t)block % ZCB_LINE != 0)))
         zcb_misuse(block, "released a pointer that is no buf");
     zcb_packet_unref(&writer);
 }

@@ -107,18 +107,26 @@ drop_lock(void)
 static int
 install(void)
 {
+    static bool hooked;
     struct sigaction action = {.sa_sigaction = on_sigbus,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
     if (installed)
         return 0;
+    if (!hooked) {
+        int result = zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
+
+        if (result < 0)
+            return result;
+        hooked = true;
+    }
     (void)zcb_os_page_size(); // so that the handler finds it known
     sigemptyset(&action.sa_mask);
     // `earlier` is filled in first: the handler may run before sigaction returns.
     if (sigaction(SIGBUS, NULL, &earlier) != 0 || sigaction(SIGBUS, &action, NULL) != 0)
         return -errno;
     installed = true;
-    return zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
+    return 0;
 }
 
 int

@@ -149,9 +149,9 @@ uint32_t
 zcb_cache_fill(struct zcb_cache *cache, uint32_t t, uint32_t want)
 {
     struct zcb_magazine *magazine = &cache->tier[t];
-    uint32_t n = zcb_magazine_n(magazine->word);
-    uint32_t got = zcb_depot_take(cache->pool, t, &magazine->items[n], want);
+    uint32_t n = zcb_magazine_n(magazine->word), room = ZCB_MAGAZINE_MAX - n, got;
 
+    got = zcb_depot_take(cache->pool, t, &magazine->items[n], want < room ? want : room);
     magazine->in += got;
     zcb_magazine_set_n(magazine, n + got);
     return got;

@@ -118,7 +118,7 @@ zcb_cache_put(struct zcb_block *block)
 // `may_allocate`: else only a spare is used. Without the lock.
 struct zcb_cache *zcb_cache_make(struct zcb_pool *pool, bool may_allocate);
 
-// Moves up to `want` blocks from the depot into the cache's magazine, which has the room; returns
+// Moves up to `want` blocks, no more than it holds, from the depot into the cache's magazine; returns
 // how many. With the lock.
 uint32_t zcb_cache_fill(struct zcb_cache *cache, uint32_t tier, uint32_t want);
 

@@ -23,7 +23,8 @@ fill_tier(struct zcb_pool *pool, uint32_t t, struct zcb_tier_stats *out)
     for (struct zcb_cache *cache = pool->caches; cache != NULL && t < pool->tiers;
          cache = cache->next) {
         const struct zcb_magazine *magazine = &cache->tier[t];
-        uint64_t word = __atomic_load_n(&magazine->word, __ATOMIC_RELAXED);
+        // Acquire: whoever sees a release in it sees, at the next look, what came before that.
+        uint64_t word = __atomic_load_n(&magazine->word, __ATOMIC_ACQUIRE);
         uint64_t n = zcb_magazine_n(word), h = zcb_magazine_hits(word);
 
         hits += h;

@@ -174,7 +174,8 @@ misuse_interior(void *unused)
     (void)unused;
     for (size_t i = 0; i < 8; i++)
         bufs[i] = must_acquire(pool, 100);
-    inside = (struct zcb_buf *)(void *)((uint8_t *)bufs[3] + 8);
+    // Where the size lies: what would be the kind there is 0, a pool's.
+    inside = (struct zcb_buf *)(void *)((uint8_t *)bufs[3] + offsetof(struct zcb_block, size));
     zcb_buf_release(&inside);
 }
 
@@ -292,7 +293,7 @@ static const struct {
     {"foreign header", misuse_foreign_copy, NOT_OURS},
     {"foreign header of a large one", misuse_foreign_copy_of_a_large_one,
      "vault: released a copy of a buf"},
-    {"interior pointer", misuse_interior, "zcbuf: released a pointer that is no buf"},
+    {"interior pointer", misuse_interior, "vault: released a pointer that is no buf"},
     {"another pool's header", misuse_wrong_pool, NOT_OURS},
     {"write after release, seen by destroy", misuse_write_after_release_then_destroy, WRITTEN},
     {"write after release, seen when used again", misuse_write_after_release_then_go_on, WRITTEN},
