@@ -18,6 +18,7 @@
 //   -ENOBUFS    a limit that was configured is reached               give back, or raise it
 //   -ETIMEDOUT  waited for a buffer in vain                          give back, or raise it
 //   -ENOMEM     the source of memory has none                        give back
+//   -EMSGSIZE   does not fit, and must not be cut                    tell its sender the MTU
 //   -EOVERFLOW  a sum or a product does not fit                      refuse the input
 //   -EIO        a mapped file lost bytes under its packet            drop what was read from it
 //   -ENOTSUP    not part of this build, or not for this kind of file

@@ -35,6 +35,8 @@ zcb_strerror(int err)
                "time";
     case ENOMEM:
         return "the source of memory has none left; give memory back and try again";
+    case EMSGSIZE:
+        return "a datagram that does not fit and must not be cut; tell its sender the MTU";
     case EOVERFLOW:
         return "a size does not fit; refuse the input it came from";
     case EIO:
