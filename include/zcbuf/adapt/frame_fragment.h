@@ -36,11 +36,11 @@
 //     }
 //     zcb_packet_unref(&packet);
 //
-// Whoever sends fragments may be an enemy. What that can cost is bounded by the configuration, whose
-// defaults are finite: memory by budgets in bytes (whole blocks that slices keep alive, not only
-// their own bytes), fragments and datagrams, in all and for each source; time for one fragment by one
-// hash with your seed, 16 entries of the table, datagram_fragments steps in a list and 8 datagrams
-// evicted. Policy, for IPv4 and IPv6 alike:
+// Whoever sends fragments may be an enemy. What that can cost is bounded by the configuration,
+// whose defaults are finite: memory by budgets in bytes (whole blocks that slices keep alive, not
+// only their own bytes), fragments and datagrams, in all and for each source; time for one fragment
+// by one hash with your seed, 16 entries of the table, datagram_fragments steps in a list and 8
+// datagrams evicted. Policy, for IPv4 and IPv6 alike:
 //
 //     overlap       the whole datagram is discarded, and so is what comes of it later, until its
 //                   time is over (RFC 5722, RFC 8200 section 4.5; for IPv4 RFC 791 would have it
@@ -51,20 +51,21 @@
 //                   (RFC 1858, RFC 3128), and the first must have all headers (RFC 7112)
 //     atomic        IPv6 with a fragment header that is first and last: a datagram of its own,
 //                   whatever else is under way (RFC 6946)
-//     ECN           one fragment that met congestion (CE) marks the datagram; together with one that
-//                   is not ECN-capable it discards it (RFC 3168 section 5.3); otherwise the first
-//                   fragment's bits stay
+//     ECN           one fragment that met congestion (CE) marks the datagram; together with one
+//                   that is not ECN-capable it discards it (RFC 3168 section 5.3); otherwise the
+//                   first fragment's bits stay
 //     no room       the source's oldest datagram goes where it is the source that is at its limit,
 //                   else the oldest of all; then the fragment is refused
 //
 // Header checksums of IPv4 are not looked at: verify them before. Transport checksums are to be
 // verified on the datagram (zcb_frame_verify_transport_chain).
 //
-// Threads: a reassembler, and a fragmenter, is used by one thread at a time. Packets and chains that
-// came out are free of it. Time is the caller's: milliseconds of any origin that never go back.
-// In steady state nothing is allocated but buffers of the pool.
+// Threads: a reassembler, and a fragmenter, is used by one thread at a time. Packets and chains
+// that came out are free of it. Time is the caller's: milliseconds of any origin that never go
+// back. In steady state nothing is allocated but buffers of the pool.
 //
-// Formats: RFC 791 (IPv4), 6864 (its identification), 8200 (IPv6), 5722, 6946, 7112 (its fragments).
+// Formats: RFC 791 (IPv4), 6864 (its identification), 8200 (IPv6), 5722, 6946, 7112 (its
+// fragments).
 #ifndef ZCBUF_ADAPT_FRAME_FRAGMENT_H
 #define ZCBUF_ADAPT_FRAME_FRAGMENT_H
 
@@ -121,13 +122,13 @@ struct zcb_fragmenter {
 // Begins to cut the datagram in `packet`, of which `frame` is the parse, into fragments of at most
 // `mtu` bytes each, IP header included. What fits already is given out once, as it is. A fragment
 // can be cut again: offset, flag and id continue (IPv6 also: a router may not, RFC 8200). What lies
-// behind the datagram's end (padding) is left out. Bytes are borrowed: they must stay until the last
-// zcb_fragmenter_next(). Allocates nothing. O(1).
-// 0; -EMSGSIZE: does not fit and "don't fragment" is set, or the MTU does not hold the headers and 8
-// bytes (IPv6: and the first all headers, RFC 7112): answer with ICMP, or use a larger MTU; -ENOTSUP:
-// not a whole IP datagram (another protocol, cut, a jumbogram, length 0); -EBADMSG: IPv4 options that
-// are malformed: drop it; -EINVAL: NULL, reserved fields, unknown flags, headroom above 65535,
-// `frame` not of this packet.
+// behind the datagram's end (padding) is left out. Bytes are borrowed: they must stay until the
+// last zcb_fragmenter_next(). Allocates nothing. O(1).
+// 0; -EMSGSIZE: does not fit and "don't fragment" is set, or the MTU does not hold the headers and
+// 8 bytes (IPv6: and the first all headers, RFC 7112): answer with ICMP, or use a larger MTU;
+// -ENOTSUP: not a whole IP datagram (another protocol, cut, a jumbogram, length 0); -EBADMSG: IPv4
+// options that are malformed: drop it; -EINVAL: NULL, reserved fields, unknown flags, headroom
+// above 65535, `frame` not of this packet.
 ZCB_API ZCB_MUST_CHECK int zcb_fragmenter_init(struct zcb_fragmenter *cut, struct zcb_pool *pool,
                                                const struct zcb_packet *packet,
                                                const struct zcb_frame *frame, uint32_t mtu,
@@ -142,12 +143,12 @@ ZCB_API ZCB_MUST_CHECK int zcb_fragmenter_init_chain(struct zcb_fragmenter *cut,
 
 // The next fragment into `out`, an initialised chain that is empty: its headers, in one buffer of
 // the pool, then slices of the payload (of a packet one, of a chain as many as there are chunks).
-// References in `out` are the caller's, and outlive the fragmenter. IPv4 header checksums are right;
-// IPv4 options are copied as each says (RFC 791). No byte of payload is copied; of headers only those
-// that cross chunks count as copies (ZCB_COPY_COPY_TO).
+// References in `out` are the caller's, and outlive the fragmenter. IPv4 header checksums are
+// right; IPv4 options are copied as each says (RFC 791). No byte of payload is copied; of headers
+// only those that cross chunks count as copies (ZCB_COPY_COPY_TO).
 // Returns 1: *out has one; 0: that was all; -EINVAL (NULL; `out` is not empty); -ENOBUFS, -ENOMEM
-// (pool, or the limits of `out`), or acquire's errors: `out` is empty, call again when something was
-// given back.
+// (pool, or the limits of `out`), or acquire's errors: `out` is empty, call again when something
+// was given back.
 ZCB_API ZCB_MUST_CHECK int zcb_fragmenter_next(struct zcb_fragmenter *cut, struct zcb_chain *out);
 
 // ---- reassemble
@@ -156,9 +157,9 @@ struct zcb_reassembler;
 
 // Every limit has a finite default. What is refused or let go of at a limit is counted.
 struct zcb_reassembler_config {
-    // Memory that may be kept alive: for each fragment the whole block that its slice is in, where
-    // several lie in one block it is counted several times. So receive into buffers that are not
-    // much larger than the MTU. 0: 16 MiB.
+    // Memory that may be kept alive: for each fragment the whole block that its slice is in, or
+    // nothing more where the one before it in the datagram lies in the same. Datagrams are charged
+    // each for itself: receive into buffers that are not much larger than the MTU. 0: 16 MiB.
     size_t max_bytes;
     size_t source_bytes;         // of one source address (and context). 0: a quarter of max_bytes
     uint32_t max_fragments;      // held. 0: 4096; at most 1048576
@@ -171,8 +172,8 @@ struct zcb_reassembler_config {
     // keeps TCP's flags in the first (RFC 1858); 1: anything goes.
     uint32_t min_first;
     // Fragments with less data than this are copied into a smaller buffer where the pool has a tier
-    // for it, so that they do not pin a large one (zcb_packet_compact, counted as ZCB_COPY_COMPACT).
-    // 0: 128; 1: none.
+    // for it, so that they do not pin a large one (zcb_packet_compact, counted as
+    // ZCB_COPY_COMPACT). 0: 128; 1: none.
     uint32_t copy_below;
     // From the first fragment that came to the last. RFC 8200: at most 60 seconds. 0: 30000.
     uint32_t timeout_ms;
@@ -220,7 +221,8 @@ enum zcb_reassembly {
     X(sources, true, "source addresses that have any")                                             \
     X(peak_bytes, true, "the most that bytes ever was")
 
-// First what inputs came to, each counted once: their sum is the number of inputs that did not fail.
+// First what inputs came to, each counted once: their sum is the number of inputs that did not
+// fail.
 struct zcb_reassembler_stats {
 #define ZCB_REASSEMBLY_FIELD(NAME, name, what) uint64_t name;
     ZCB_REASSEMBLY_RESULTS(ZCB_REASSEMBLY_FIELD)
@@ -231,31 +233,31 @@ struct zcb_reassembler_stats {
     uint64_t reserved[6]; // 0
 };
 
-// Makes a reassembler; all it will ever need is allocated here (with the defaults about half a MiB).
-// `pool` gives buffers for rebuilt headers, and must outlive it. `seed` is a random number: whoever
-// knows it can choose fragments that get into each other's way (getrandom() has one).
+// Makes a reassembler; all it will ever need is allocated here (with the defaults about half a
+// MiB). `pool` gives buffers for rebuilt headers, and must outlive it. `seed` is a random number:
+// whoever knows it can choose fragments that get into each other's way (getrandom() has one).
 // 0; -EINVAL (NULL, reserved fields, a limit above its ceiling); -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_reassembler_create(struct zcb_pool *pool, uint64_t seed,
                                                   const struct zcb_reassembler_config *config,
                                                   struct zcb_reassembler **out);
 
-// Lets go of all that is held, sets *reassembler to NULL. NULL is fine. Datagrams that came out stay
-// valid.
+// Lets go of all that is held, sets *reassembler to NULL. NULL is fine. Datagrams that came out
+// stay valid.
 ZCB_API void zcb_reassembler_destroy(struct zcb_reassembler **reassembler);
 
-// Gives it a packet, of which `frame` is the parse. Fragments go together where source, destination,
-// identification, `context` (your number for the interface or VLAN) and, in IPv4, protocol are the
-// same. `out` is an initialised chain that is empty.
-// Returns an enum zcb_reassembly, 0 or above. With ZCB_REASSEMBLY_DONE the datagram is in `out`: its
-// header (lengths, offset, checksum rebuilt; IPv6 without the fragment header), in one buffer of the
-// pool, then its data in slices, no byte copied; `out` owns the references. With any other `out` is
-// empty. UNALIGNED and TOO_LONG in IPv6 are to be answered with an ICMPv6 parameter problem (RFC
-// 8200 section 4.5). A frame whose IP header is malformed is WHOLE: its verdict says more.
+// Gives it a packet, of which `frame` is the parse. Fragments go together where source,
+// destination, identification, `context` (your number for the interface or VLAN) and, in IPv4,
+// protocol are the same. `out` is an initialised chain that is empty.
+// Returns an enum zcb_reassembly, 0 or above. With ZCB_REASSEMBLY_DONE the datagram is in `out`:
+// its header (lengths, offset, checksum rebuilt; IPv6 without the fragment header), in one buffer
+// of the pool, then its data in slices, no byte copied; `out` owns the references. With any other
+// `out` is empty. UNALIGNED and TOO_LONG in IPv6 are to be answered with an ICMPv6 parameter
+// problem (RFC 8200 section 4.5). A frame whose IP header is malformed is WHOLE: its verdict says
+// more.
 // -EINVAL (NULL, `out` not empty, `frame` not of this packet); -ENOBUFS, -ENOMEM (the pool, the
 // limits of `out`), acquire's errors: the fragment would have been the last, and what the header
-// needs is not there; nothing changed, the same call may be made again.
-// Ownership: `packet` stays the caller's in all cases, unref it; what is kept has references of its
-// own. Cost: see above.
+// needs is not there; nothing changed, the same call may be made again. Ownership: `packet` stays
+// the caller's in all cases, unref it; what is kept has references of its own. Cost: see above.
 ZCB_API ZCB_MUST_CHECK int zcb_reassembler_input(struct zcb_reassembler *reassembler,
                                                  const struct zcb_packet *packet,
                                                  const struct zcb_frame *frame, uint32_t context,
@@ -270,10 +272,10 @@ ZCB_API ZCB_MUST_CHECK int zcb_reassembler_input_chain(struct zcb_reassembler *r
                                                        uint32_t context, uint64_t now_ms,
                                                        struct zcb_chain *out);
 
-// Gives up the oldest datagram if its time is over. Call it from a timer, about once a second, until
-// it returns 0. `first` (NULL, or an initialised chain that is empty) gets the datagram's first
-// fragment if it came, IP header and data: what an ICMP "time exceeded" (code 1) quotes; without it
-// none is to be sent. It stays empty for a datagram that had been discarded.
+// Gives up the oldest datagram if its time is over. Call it from a timer, about once a second,
+// until it returns 0. `first` (NULL, or an initialised chain that is empty) gets the datagram's
+// first fragment if it came, IP header and data: what an ICMP "time exceeded" (code 1) quotes;
+// without it none is to be sent. It stays empty for a datagram that had been discarded.
 // Returns 1: one is gone; 0: none is due; -EINVAL (NULL; `first` is not empty); -ENOBUFS, -ENOMEM
 // (limits of `first`): it is still there. O(its fragments).
 ZCB_API ZCB_MUST_CHECK int zcb_reassembler_expire(struct zcb_reassembler *reassembler,
