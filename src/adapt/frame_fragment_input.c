@@ -65,8 +65,6 @@ judge(const struct zcb_reassembler *r, const struct fragment_bytes *bytes,
     result = fragment_ip_of(bytes, frame, &f->ip);
     if (result < 0)
         return result == -ENOTSUP ? ZCB_REASSEMBLY_HEADERS : result;
-    if (f->ip.version == 6 && frame->fragment == 0)
-        return -EINVAL;
     if (f->ip.end > frame->captured)
         return ZCB_REASSEMBLY_CUT;
     f->len = f->ip.end - f->ip.network - f->ip.header_len;

@@ -85,6 +85,21 @@ static const uint8_t options_later[] = {0x94, 4, 0, 0, 0x86, 6, 1, 2, 3, 4, 0, 0
 static const uint8_t extensions[] = {43, 0, 1, 4, 0, 0, 0, 0, 60, 0, 4, 0,
                                      0,  0, 0, 0, 0, 0, 1, 4, 0,  0, 0, 0};
 
+static const uint8_t hop_by_hop[] = {60, 0, 1, 4, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0};
+
+// Buffers of a pool come as the last user left them.
+static void
+soil_the_pool(void)
+{
+    struct zcb_buf *bufs[16];
+
+    for (int i = 0; i < 16; i++) {
+        bufs[i] = must_acquire(pool, 4096);
+        memset(zcb_buf_data(bufs[i]), 0xee, 4096);
+    }
+    zcb_buf_release_n(bufs, 16);
+}
+
 static void
 fragments_hold_slices_of_the_datagram_and_headers_that_fit_them(void **state)
 {
@@ -99,9 +114,13 @@ fragments_hold_slices_of_the_datagram_and_headers_that_fit_them(void **state)
         {{.version = 6, .id = 77}, 4000, 1500, 14},
         {{.version = 6, .id = 78}, 65535, 1280, 0},
         {{.version = 6, .id = 79, .extra = extensions, .extra_len = 24}, 5000, 1281, 14},
+        {{.version = 6, .id = 80, .extra = hop_by_hop, .extra_len = 16}, 5000, 1281, 14},
+        {{.version = 6, .id = 80, .extra = hop_by_hop, .extra_len = 8}, 5000, 1281, 0},
+        {{.version = 6, .extra = hop_by_hop, .extra_len = 8, .extra_kind = 60}, 5000, 1281, 0},
     };
 
     (void)state;
+    soil_the_pool();
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
         const struct whole *w = &cases[c].w;
         uint32_t link = cases[c].link, at = 0, count = 0, unfragmentable = 0;
@@ -114,8 +133,9 @@ fragments_hold_slices_of_the_datagram_and_headers_that_fit_them(void **state)
         struct zcb_fragmenter cut;
         int result;
 
-        if (w->version == 6 && w->extra_len != 0)
-            unfragmentable = 16; // what is in front of the destination options
+        // What is in front of the destination options: both, hop-by-hop, none.
+        if (w->version == 6 && w->extra_kind == 0)
+            unfragmentable = w->extra_len == 24 ? 16 : w->extra_len != 0 ? 8 : 0;
         data += unfragmentable;
         assert_int_equal(zcb_fragmenter_init(&cut, pool, &packet, &frame, cases[c].mtu, &config),
                          0);
@@ -159,12 +179,14 @@ fragments_hold_slices_of_the_datagram_and_headers_that_fit_them(void **state)
             } else {
                 assert_int_equal(part.fragment_id, 0xdeadbeef);
                 assert_int_equal(header_len, link + 48 + unfragmentable);
-                assert_int_equal(header[header_len - 8], unfragmentable != 0 ? 60 : 253);
-                if (unfragmentable != 0) {
-                    assert_int_equal(header[link + 6], 0);
-                    assert_int_equal(header[link + 40], 43);
+                // Next header and a reserved byte, in front of it 44 where that was.
+                assert_int_equal(header[header_len - 8], w->extra_len > unfragmentable ? 60 : 253);
+                assert_int_equal(header[header_len - 7], 0);
+                assert_int_equal(header[link + 6], unfragmentable == 0 ? 44 : 0);
+                if (unfragmentable != 0)
+                    assert_int_equal(header[link + 40], unfragmentable == 16 ? 43 : 44);
+                if (unfragmentable == 16)
                     assert_int_equal(header[link + 48], 44);
-                }
             }
             count++;
             assert_int_equal(zcb_chain_discard(&out, zcb_chain_len(&out)), 0);
@@ -1214,6 +1236,7 @@ a_chain_that_refuses_changes_nothing(void **state)
         assert_int_equal(stats_of(r).datagrams, i);
         assert_int_equal(zcb_fragmenter_init(&cut, pool, &packet, &frame, 1500, NULL), 0);
         assert_int_equal(zcb_fragmenter_next(&cut, &tight), i == 0 ? 1 : -ENOBUFS);
+        assert_int_equal(zcb_chain_len(&tight), i == 0 ? 1500 : 0);
         zcb_chain_discard(&tight, zcb_chain_len(&tight));
         assert_int_equal(zcb_fragmenter_next(&cut, &out), 1);
         assert_int_equal(zcb_chain_len(&out), 1500);
@@ -1237,6 +1260,7 @@ arguments_that_no_call_may_pass(void **state)
     struct zcb_packet packet = whole_packet(NULL, &w, 0, 80, true);
     struct zcb_frame frame = parsed(&packet, ZCB_FRAME_LINK_RAW), wrong;
     uint64_t first = 77, more[64];
+    int result;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -1255,18 +1279,30 @@ arguments_that_no_call_may_pass(void **state)
     assert_int_equal(zcb_reassembler_expire(NULL, 0, NULL), -EINVAL);
     assert_int_equal(zcb_reassembler_stats(NULL, &stats, sizeof(stats)), -EINVAL);
     assert_int_equal(zcb_reassembler_stats(r, NULL, sizeof(stats)), -EINVAL);
-    // A parse of something else reads nothing outside.
-    for (uint32_t at = 0; at < 200; at++) {
+    // A parse of something else reads and writes nothing outside; zeroes are an atomic fragment.
+    for (uint32_t at = 0; at < 400; at++) {
+        if (at == 200) {
+            uint8_t zeroes[200] = {0x60, 0, 0, 0, 0, 160, 0};
+
+            zcb_packet_unref(&packet);
+            packet = lone_packet(zeroes, sizeof(zeroes));
+            frame.captured = sizeof(zeroes);
+            frame.layers |= ZCB_FRAME_FRAGMENT;
+        }
         wrong = frame;
-        wrong.network = at;
+        wrong.network = at % 200;
         (void)!zcb_reassembler_input(r, &packet, &wrong, 0, 0, &out);
         zcb_chain_discard(&out, zcb_chain_len(&out));
         wrong = frame;
-        wrong.fragment = at;
-        (void)!zcb_reassembler_input(r, &packet, &wrong, 0, 0, &out);
+        wrong.fragment = at % 200;
+        result = zcb_reassembler_input(r, &packet, &wrong, 0, 0, &out);
+        if (at >= 200) // headers of 8 bytes lead there, or it is not of this packet
+            assert_int_equal(result, at % 200 >= 40 && at % 200 <= 192 && at % 8 == 0
+                                         ? ZCB_REASSEMBLY_DONE
+                                         : -EINVAL);
         zcb_chain_discard(&out, zcb_chain_len(&out));
         wrong = frame;
-        wrong.captured = at;
+        wrong.captured = at % 200;
         (void)!zcb_reassembler_input(r, &packet, &wrong, 0, 0, &out);
         zcb_chain_discard(&out, zcb_chain_len(&out));
     }
