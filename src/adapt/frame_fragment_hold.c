@@ -52,9 +52,8 @@ of_mate(struct link *link)
 static struct node **
 bucket(const struct zcb_reassembler *r, const struct key *key)
 {
-    uint64_t seed = r->seed ^ ((uint64_t)key->context << 32 | key->kind);
-
-    return &r->table[zcb_frame_flow_hash(&key->flow, seed) & r->mask];
+    // Whoever can choose the context (tags) must not choose the place by it.
+    return &r->table[zcb_frame_flow_hash(&key->flow, r->seed ^ key->context) & r->mask];
 }
 
 struct node *
@@ -226,7 +225,7 @@ static bool
 over(const struct held *held, const struct held *most, size_t bytes)
 {
     return held->datagrams > most->datagrams || held->fragments >= most->fragments ||
-           held->bytes > most->bytes || bytes > most->bytes - held->bytes;
+           bytes > most->bytes - held->bytes;
 }
 
 bool

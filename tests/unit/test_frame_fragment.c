@@ -710,6 +710,29 @@ data_that_is_not_there_is_refused(void **state)
     }
 }
 
+// The first one's options make it too long, which nobody knows before both are there.
+static void
+a_header_that_leaves_no_room_for_the_data_discards_it(void **state)
+{
+    struct zcb_reassembler_config config = {.datagram_fragments = 3};
+    struct whole last = {.version = 4}, first = last;
+    struct zcb_reassembler *r;
+
+    (void)state;
+    first.extra = options;
+    first.extra_len = 20;
+    for (uint32_t end = 65495; end <= 65496; end++) {
+        r = reassembler(&config);
+        assert_result(give_part(r, &last, 32768, end - 32768, false, 0, &out), ZCB_REASSEMBLY_HELD);
+        assert_result(give_part(r, &first, 0, 32768, true, 0, &out),
+                      end == 65495 ? ZCB_REASSEMBLY_DONE : ZCB_REASSEMBLY_TOO_LONG);
+        assert_int_equal(zcb_chain_len(&out), end == 65495 ? 65535 : 0);
+        assert_int_equal(stats_of(r).discarded, end - 65495);
+        zcb_chain_discard(&out, zcb_chain_len(&out));
+        zcb_reassembler_destroy(&r);
+    }
+}
+
 // RFC 7112, and a UDP length that is less than what comes.
 static void
 the_first_fragment_has_all_headers_and_its_data_ends_where_ip_says(void **state)
@@ -957,6 +980,51 @@ budgets_in_bytes_count_whole_blocks_and_are_exact(void **state)
 }
 
 static void
+memory_that_is_nobodys_is_charged_by_its_length(void **state)
+{
+    struct zcb_reassembler *r = reassembler(NULL);
+    static uint8_t bytes[2][1000];
+    struct whole w = {.version = 4};
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        size_t len = whole_fragment(&w, bytes[i], i * 800, 800, true);
+        struct zcb_packet packet = zcb_packet_static(bytes[i], len);
+
+        assert_result(give(r, &packet, 0, &out), ZCB_REASSEMBLY_HELD);
+        assert_int_equal(stats_of(r).bytes, i == 0 ? 820 : 1620);
+    }
+    zcb_reassembler_destroy(&r);
+}
+
+// Several fragments that were received into one buffer.
+static void
+fragments_in_one_block_are_charged_once(void **state)
+{
+    struct zcb_reassembler *r = reassembler(NULL);
+    struct whole w = {.version = 6};
+    struct zcb_packet all, packet;
+    uint8_t bytes[4000];
+    size_t ends[5] = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++)
+        ends[i + 1] = ends[i] + whole_fragment(&w, bytes + ends[i], i * 400, 400, true);
+    all = lone_packet(bytes, ends[4]);
+    // In order, then one in front.
+    for (uint32_t i = 1; i < 5; i++) {
+        assert_int_equal(
+            zcb_packet_slice(&all, ends[i % 4], ends[i % 4 + 1] - ends[i % 4], &packet), 0);
+        assert_result(give(r, &packet, 0, &out), ZCB_REASSEMBLY_HELD);
+        zcb_packet_unref(&packet);
+        assert_int_equal(stats_of(r).bytes, zcb_packet_pinned(&all));
+        assert_int_equal(stats_of(r).fragments, i);
+    }
+    zcb_packet_unref(&all);
+    zcb_reassembler_destroy(&r);
+}
+
+static void
 a_datagram_does_not_go_for_its_own_fragment(void **state)
 {
     struct zcb_reassembler_config config = {.max_fragments = 3, .source_fragments = 3};
@@ -1124,7 +1192,12 @@ a_fragment_that_comes_too_late_begins_anew(void **state)
     assert_result(give_part(r, &w, 80, 8, false, 59999, &out), ZCB_REASSEMBLY_DEAD);
     assert_result(give_part(r, &w, 80, 8, false, 60000, &out), ZCB_REASSEMBLY_HELD);
     assert_result(give_part(r, &w, 0, 80, true, 89999, &out), ZCB_REASSEMBLY_DONE);
+    zcb_chain_discard(&out, zcb_chain_len(&out));
     assert_int_equal(stats_of(r).timeouts, 1);
+    // Time does not go back: this came at 89999.
+    assert_result(give_part(r, &w, 80, 8, false, 1, &out), ZCB_REASSEMBLY_HELD);
+    assert_int_equal(zcb_reassembler_expire(r, 119998, &out), 0);
+    assert_int_equal(zcb_reassembler_expire(r, 119999, &out), 1);
     zcb_reassembler_destroy(&r);
 }
 
@@ -1164,6 +1237,32 @@ keys_chosen_to_collide_cost_sixteen_steps(void **state)
     assert_result(give_part(r, &w, 80, 80, true, 0, &out), ZCB_REASSEMBLY_HELD);
     assert_result(give_part(r, &w, 0, 80, true, 0, &out), ZCB_REASSEMBLY_HELD);
     assert_result(give_part(r, &w, 160, 8, false, 0, &out), ZCB_REASSEMBLY_DONE);
+    zcb_reassembler_destroy(&r);
+}
+
+static void
+a_full_table_is_not_crowded(void **state)
+{
+    struct zcb_reassembler_config config = {.max_datagrams = 1000, .source_datagrams = 1000};
+    struct zcb_reassembler *r = reassembler(&config);
+    struct whole w = {.version = 6};
+    struct zcb_packet packet;
+    struct zcb_frame frame;
+
+    (void)state;
+    for (w.id = 0; w.id < 960; w.id++) {
+        w.source = (uint8_t)w.id;
+        assert_result(give_part(r, &w, 80, 80, true, 0, &out), ZCB_REASSEMBLY_HELD);
+    }
+    // One key in many contexts, which somebody may choose who sends tags.
+    packet = whole_packet(NULL, &w, 80, 80, true);
+    frame = parsed(&packet, ZCB_FRAME_LINK_RAW);
+    for (uint32_t context = 0; context < 40; context++)
+        assert_result(zcb_reassembler_input(r, &packet, &frame, context, 0, &out),
+                      ZCB_REASSEMBLY_HELD);
+    assert_int_equal(stats_of(r).datagrams, 1000);
+    assert_int_equal(stats_of(r).evictions, 0);
+    zcb_packet_unref(&packet);
     zcb_reassembler_destroy(&r);
 }
 
@@ -1349,6 +1448,7 @@ main(void)
         TEST(a_datagram_of_65535_bytes_goes_there_and_back),
         TEST(each_attack_is_called_by_its_name_and_holds_nothing),
         TEST(data_that_is_not_there_is_refused),
+        TEST(a_header_that_leaves_no_room_for_the_data_discards_it),
         TEST(the_first_fragment_has_all_headers_and_its_data_ends_where_ip_says),
         TEST(an_atomic_fragment_is_a_datagram_whatever_is_under_way),
         TEST(congestion_is_kept_or_the_datagram_dropped),
@@ -1356,6 +1456,8 @@ main(void)
         TEST(a_source_at_its_limit_loses_its_own_oldest_datagram),
         TEST(many_sources_lose_the_oldest_of_all),
         TEST(budgets_in_bytes_count_whole_blocks_and_are_exact),
+        TEST(memory_that_is_nobodys_is_charged_by_its_length),
+        TEST(fragments_in_one_block_are_charged_once),
         TEST(a_datagram_does_not_go_for_its_own_fragment),
         TEST(one_fragment_makes_no_more_than_eight_datagrams_go),
         TEST(a_datagram_of_too_many_fragments_is_discarded),
@@ -1363,6 +1465,7 @@ main(void)
         TEST(time_is_up_for_the_oldest_first_and_its_first_fragment_comes_out),
         TEST(a_fragment_that_comes_too_late_begins_anew),
         TEST(keys_chosen_to_collide_cost_sixteen_steps),
+        TEST(a_full_table_is_not_crowded),
         TEST(steady_state_allocates_nothing),
         TEST(a_chain_that_refuses_changes_nothing),
         TEST(arguments_that_no_call_may_pass),
