@@ -66,8 +66,8 @@ struct link {
     struct link *next, *prev;
 };
 
-// Compared with memcmp: no holes. Identification is in the flow's ports. A source has its address
-// alone, and another kind.
+// Compared with memcmp: no holes. Identification is in the flow's ports. A source has the first 8
+// bytes of its address alone, and another kind.
 struct key {
     struct zcb_frame_flow flow;
     uint32_t context;

@@ -209,7 +209,8 @@ static int
 hold(struct zcb_reassembler *r, struct datagram *d, const struct fragment *f,
      struct zcb_packet *header, struct zcb_packet *data, struct part *before)
 {
-    struct part *near = before != NULL || d == NULL ? before : d->first;
+    // Next to it in the datagram.
+    struct part *other = before != NULL || d == NULL ? before : d->first;
     int result = ZCB_REASSEMBLY_HELD;
     size_t bytes;
 
@@ -217,7 +218,7 @@ hold(struct zcb_reassembler *r, struct datagram *d, const struct fragment *f,
         compact(r, data);
         compact(r, header);
     }
-    bytes = charge(data, near != NULL ? &near->data : NULL) + charge(header, data);
+    bytes = charge(data, other != NULL ? &other->data : NULL) + charge(header, data);
     if (d == NULL)
         d = fragment_begin(r, &f->key);
     if (d == NULL) {

@@ -13,7 +13,7 @@
 struct whole {
     uint8_t version;
     uint8_t protocol; // 0: 253, for experiments: no header behind IP
-    uint8_t source;   // last byte of the address
+    uint8_t source;   // a byte of the address: IPv4 the last, IPv6 the last of the first half
     uint8_t ecn;
     uint32_t id;
     uint8_t salt;         // of the payload
@@ -74,7 +74,7 @@ whole_header(const struct whole *w, uint8_t *at, uint32_t off, uint32_t len, boo
     at[6] = w->extra_len != 0 ? w->extra_kind : fragment ? 44 : protocol;
     at[7] = 61;
     memcpy(at + 8, "\x20\x01\x0d\xb8", 4);
-    at[23] = w->source;
+    at[15] = w->source;
     memcpy(at + 24, "\x20\x01\x0d\xb9", 4);
     at[39] = 9;
     if (w->extra_len != 0) {

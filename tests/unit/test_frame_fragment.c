@@ -919,6 +919,27 @@ a_source_at_its_limit_loses_its_own_oldest_datagram(void **state)
 }
 
 static void
+ipv6_addresses_of_one_network_are_one_source(void **state)
+{
+    struct zcb_reassembler_config config = {.source_datagrams = 3};
+    struct zcb_reassembler *r = reassembler(&config);
+    struct whole w = {.version = 6};
+
+    (void)state;
+    for (uint8_t host = 0; host < 10; host++) {
+        struct zcb_packet packet = whole_packet(NULL, &w, 0, 80, true);
+
+        ((uint8_t *)(uintptr_t)packet.data)[16 + host % 8] = (uint8_t)(1 + host);
+        assert_result(give(r, &packet, 0, &out), ZCB_REASSEMBLY_HELD);
+        zcb_packet_unref(&packet);
+    }
+    assert_int_equal(stats_of(r).sources, 1);
+    assert_int_equal(stats_of(r).datagrams, 3);
+    assert_int_equal(stats_of(r).evictions, 7);
+    zcb_reassembler_destroy(&r);
+}
+
+static void
 many_sources_lose_the_oldest_of_all(void **state)
 {
     struct zcb_reassembler_config config = {.max_datagrams = 4, .source_datagrams = 4};
@@ -1454,6 +1475,7 @@ main(void)
         TEST(congestion_is_kept_or_the_datagram_dropped),
         TEST(only_fragments_of_the_same_datagram_go_together),
         TEST(a_source_at_its_limit_loses_its_own_oldest_datagram),
+        TEST(ipv6_addresses_of_one_network_are_one_source),
         TEST(many_sources_lose_the_oldest_of_all),
         TEST(budgets_in_bytes_count_whole_blocks_and_are_exact),
         TEST(memory_that_is_nobodys_is_charged_by_its_length),

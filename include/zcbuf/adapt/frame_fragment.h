@@ -161,7 +161,9 @@ struct zcb_reassembler_config {
     // nothing more where the one before it in the datagram lies in the same. Datagrams are charged
     // each for itself: receive into buffers that are not much larger than the MTU. 0: 16 MiB.
     size_t max_bytes;
-    size_t source_bytes;         // of one source address (and context). 0: a quarter of max_bytes
+    // Of one source: an IPv4 address, or the first 64 bits of an IPv6 one, in one context. 0: a
+    // quarter of max_bytes.
+    size_t source_bytes;
     uint32_t max_fragments;      // held. 0: 4096; at most 1048576
     uint32_t source_fragments;   // 0: a quarter of max_fragments
     uint32_t max_datagrams;      // under way, or remembered as discarded. 0: 1024; at most 1048576
@@ -218,7 +220,7 @@ enum zcb_reassembly {
     X(bytes, true, "bytes of memory kept alive")                                                   \
     X(fragments, true, "fragments held")                                                           \
     X(datagrams, true, "datagrams under way, or remembered as discarded")                          \
-    X(sources, true, "source addresses that have any")                                             \
+    X(sources, true, "sources that have any")                                                      \
     X(peak_bytes, true, "the most that bytes ever was")
 
 // First what inputs came to, each counted once: their sum is the number of inputs that did not
