@@ -41,8 +41,9 @@ fragment_ip_of(const struct fragment_bytes *bytes, const struct zcb_frame *frame
     } else {
         out->header_len = 40;
     }
-    if (out->header_len < fixed || out->header_len > frame->captured - frame->network ||
-        out->end < out->network + out->header_len)
+    if (out->header_len > frame->captured - frame->network) // options are cut
+        return -ENOTSUP;
+    if (out->header_len < fixed || out->end < out->network + out->header_len)
         return -EINVAL;
     return 0;
 }
@@ -139,7 +140,7 @@ init_ipv6(struct zcb_fragmenter *cut, const struct zcb_frame *frame, uint32_t en
         if (at != 0) {
             if (at < cut->network + 40 || at > end || end - at < 8 || copy(cut, at, 2, start) < 0 ||
                 end - at < (start[1] + 1u) * 8)
-                return -EINVAL;
+                return -EBADMSG;
             cut->next_field = at - cut->network;
             cut->header_len = cut->next_field + (start[1] + 1u) * 8;
         }

@@ -49,7 +49,8 @@ struct fragment_ip {
 };
 
 // Reads them. What the parse said is trusted as far as it does not lead out of the bytes.
-// 0; -ENOTSUP: not IP, or of no stated length; -EINVAL: `frame` is not of these bytes.
+// 0; -ENOTSUP: not IP, of no stated length, or cut in its header; -EINVAL: `frame` is not of these
+// bytes.
 int fragment_ip_of(const struct fragment_bytes *bytes, const struct zcb_frame *frame,
                    struct fragment_ip *out);
 

@@ -563,10 +563,131 @@ what_was_cut_up_comes_back_together(void **state)
     free(m);
 }
 
+// ---- anything
+
+// A packet cut up, whatever it is: fragments that fit and add up, or an error.
+static void
+cut_anything(struct world *m, const struct zcb_packet *packet, const struct zcb_chain *in,
+             const struct zcb_frame *frame)
+{
+    struct zcb_fragment_config config = {.flags = (uint32_t)below(m, 4)};
+    uint32_t mtu = (uint32_t)below(m, 200), data = 0;
+    struct zcb_fragmenter cut;
+    int result = in == NULL ? zcb_fragmenter_init(&cut, m->pool, packet, frame, mtu, &config)
+                            : zcb_fragmenter_init_chain(&cut, m->pool, in, 0, frame, mtu, &config);
+
+    if (result < 0) {
+        assert_true(result == -EMSGSIZE || result == -ENOTSUP || result == -EBADMSG);
+        return;
+    }
+    for (int i = 0; (result = zcb_fragmenter_next(&cut, &m->out)) == 1; i++) {
+        struct zcb_frame part;
+
+        assert_true(i < 100 && zcb_chain_len(&m->out) <= mtu);
+        assert_true(zcb_frame_parse_chain(&m->out, 0, zcb_chain_len(&m->out), ZCB_FRAME_LINK_RAW,
+                                          NULL, &part) >= 0);
+        assert_int_equal(part.layers & ZCB_FRAME_CUT, 0);
+        data += (uint32_t)zcb_chain_len(&m->out);
+        zcb_chain_discard(&m->out, zcb_chain_len(&m->out));
+    }
+    assert_int_equal(result, 0);
+    assert_true(data >= cut.data_len);
+}
+
+// Fragments with bytes changed anywhere, cut off anywhere, in packets and in chains: whatever they
+// are taken for, nothing outside is read, limits hold, and what comes out can be parsed.
+static void
+whatever_comes_stays_within_the_limits(void **state)
+{
+    struct world *m = calloc(1, sizeof(*m));
+    struct zcb_reassembler_config limits = {.max_bytes = 50000,
+                                            .max_fragments = 40,
+                                            .source_fragments = 30,
+                                            .max_datagrams = 8,
+                                            .source_datagrams = 6,
+                                            .timeout_ms = 300};
+    uint64_t inputs = 0, sum = 0, done = 0;
+    struct zcb_reassembler_stats stats;
+    struct zcb_chain in;
+
+    (void)state;
+    assert_non_null(m);
+    m->rng = zcb_test_seed();
+    assert_int_equal(zcb_pool_create(NULL, &m->pool), 0);
+    assert_int_equal(zcb_chain_init(&m->out, m->pool, NULL), 0);
+    assert_int_equal(zcb_chain_init(&in, m->pool, NULL), 0);
+    assert_int_equal(zcb_reassembler_create(m->pool, 3, &limits, &m->r), 0);
+    for (size_t round = 0; round < zcb_test_rounds(50000); round++) {
+        uint32_t id = (uint32_t)below(m, 8);
+        struct whole w = {.version = id % 2 != 0 ? 4 : 6,
+                          .protocol = (uint8_t[]){253, 6, 17, 1, 58, 4, 59, 60}[id],
+                          .source = id < 4,
+                          .id = id};
+        uint8_t bytes[600];
+        uint32_t n = (uint32_t)below(m, 4);
+        size_t len = whole_fragment(&w, bytes, n * 64, n == 3 ? 33 : 64, n != 3);
+        struct zcb_frame frame;
+        struct zcb_packet packet;
+        int result;
+
+        for (size_t changes = below(m, 4) != 0 ? 0 : below(m, 4); changes != 0; changes--)
+            bytes[below(m, below(m, 2) != 0 ? 48 : len)] =
+                (uint8_t)(below(m, 2) != 0 ? zcb_test_random(&m->rng) : below(m, 3));
+        if (below(m, 16) == 0)
+            len = below(m, len + 1);
+        packet = lone_packet(bytes, len);
+        m->now += below(m, 20);
+        if (below(m, 2) != 0) {
+            result = zcb_frame_parse(packet.data, len, ZCB_FRAME_LINK_RAW, NULL, &frame);
+            assert_true(result >= 0);
+            cut_anything(m, &packet, NULL, &frame);
+            result = zcb_reassembler_input(m->r, &packet, &frame, 0, m->now, &m->out);
+        } else {
+            push_cut(&in, bytes, len, 1 + below(m, 60));
+            result = zcb_frame_parse_chain(&in, 0, len, ZCB_FRAME_LINK_RAW, NULL, &frame);
+            assert_true(result >= 0);
+            cut_anything(m, NULL, &in, &frame);
+            result = zcb_reassembler_input_chain(m->r, &in, 0, &frame, 0, m->now, &m->out);
+            zcb_chain_discard(&in, len);
+        }
+        zcb_packet_unref(&packet);
+        assert_true(result >= 0);
+        inputs++;
+        assert_int_equal(result == ZCB_REASSEMBLY_DONE, zcb_chain_len(&m->out) != 0);
+        if (result == ZCB_REASSEMBLY_DONE) {
+            done++;
+            assert_true(zcb_frame_parse_chain(&m->out, 0, zcb_chain_len(&m->out),
+                                              ZCB_FRAME_LINK_RAW, NULL, &frame) >= 0);
+            assert_int_equal(frame.layers & (ZCB_FRAME_FRAGMENT | ZCB_FRAME_CUT), 0);
+            assert_true(frame.network_len != 0);
+            zcb_chain_discard(&m->out, zcb_chain_len(&m->out));
+        }
+        stats = stats_of(m->r);
+        assert_true(stats.bytes <= limits.max_bytes && stats.fragments <= 40 &&
+                    stats.datagrams <= 8 && stats.sources <= stats.datagrams);
+        if (below(m, 100) == 0) {
+            while ((result = zcb_reassembler_expire(m->r, m->now, &m->out)) == 1)
+                zcb_chain_discard(&m->out, zcb_chain_len(&m->out));
+            assert_int_equal(result, 0);
+        }
+    }
+    stats = stats_of(m->r);
+    for (int i = 0; i <= ZCB_REASSEMBLY_ECN; i++)
+        sum += (&stats.held)[i];
+    assert_int_equal(sum, inputs);
+    assert_true(done > 100);
+    zcb_reassembler_destroy(&m->r);
+    zcb_chain_finish(&in);
+    zcb_chain_finish(&m->out);
+    zcb_pool_destroy(&m->pool);
+    free(m);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whatever_comes_stays_within_the_limits),
         cmocka_unit_test(what_was_cut_up_comes_back_together),
         cmocka_unit_test(what_comes_out_is_what_a_plain_array_says),
     };

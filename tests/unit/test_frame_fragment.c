@@ -342,6 +342,8 @@ what_cannot_be_cut_says_why(void **state)
         // More follow, but it is no multiple of 8; beyond 65535.
         {{.version = 4}, 100, 60, 6, 0x20, -EBADMSG},
         {{.version = 4}, 100, 60, 6, 0x1f, 0},
+        // A hop-by-hop header that goes on behind the end.
+        {{.version = 6, .extra = hop_by_hop, .extra_len = 8}, 100, 80, 41, 200, -EBADMSG},
     };
     struct zcb_fragment_config config = {.headroom = 65536}, reserved = {.reserved = {[4] = 1}};
     struct zcb_fragment_config flags = {.flags = 4};

@@ -127,7 +127,8 @@ struct zcb_fragmenter {
 // 0; -EMSGSIZE: does not fit and "don't fragment" is set, or the MTU does not hold the headers and
 // 8 bytes (IPv6: and the first all headers, RFC 7112): answer with ICMP, or use a larger MTU;
 // -ENOTSUP: not a whole IP datagram (another protocol, cut, a jumbogram, length 0); -EBADMSG: IPv4
-// options that are malformed: drop it; -EINVAL: NULL, reserved fields, unknown flags, headroom
+// options or IPv6 extension headers that are malformed, or a fragment that no datagram can have:
+// drop it; -EINVAL: NULL, reserved fields, unknown flags, headroom
 // above 65535, `frame` not of this packet.
 ZCB_API ZCB_MUST_CHECK int zcb_fragmenter_init(struct zcb_fragmenter *cut, struct zcb_pool *pool,
                                                const struct zcb_packet *packet,
