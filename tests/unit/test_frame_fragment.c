@@ -362,6 +362,25 @@ what_cannot_be_cut_says_why(void **state)
             fail_msg("case %zu", c);
         zcb_packet_unref(&packet);
     }
+    // Options that are cut; another protocol.
+    {
+        struct whole w = {.version = 4, .extra = options, .extra_len = 20};
+        uint8_t arp[64] = {[12] = 8, [13] = 6, [15] = 1, [16] = 8, [18] = 6, [19] = 4};
+        struct zcb_packet cut_off;
+
+        packet = datagram(&w, 100, 0);
+        assert_int_equal(zcb_packet_slice(&packet, 0, 36, &cut_off), 0);
+        assert_int_equal(
+            zcb_frame_parse(cut_off.data, cut_off.len, ZCB_FRAME_LINK_RAW, NULL, &frame),
+            ZCB_FRAME_TRUNCATED);
+        assert_int_equal(zcb_fragmenter_init(&cut, pool, &cut_off, &frame, 60, NULL), -ENOTSUP);
+        zcb_packet_unref(&cut_off);
+        zcb_packet_unref(&packet);
+        packet = lone_packet(arp, sizeof(arp));
+        frame = parsed(&packet, ZCB_FRAME_LINK_ETHERNET);
+        assert_int_equal(zcb_fragmenter_init(&cut, pool, &packet, &frame, 60, NULL), -ENOTSUP);
+        zcb_packet_unref(&packet);
+    }
     // A frame beyond 65535.
     {
         struct whole w = {.version = 4};
@@ -1264,6 +1283,34 @@ keys_chosen_to_collide_cost_sixteen_steps(void **state)
 }
 
 static void
+sources_chosen_to_collide_cost_sixteen_steps_too(void **state)
+{
+    struct zcb_reassembler *r = reassembler(NULL);
+    struct whole w = {.version = 6};
+    uint32_t found = 0;
+
+    (void)state;
+    for (uint32_t n = 0; found < 20; n++) {
+        struct zcb_packet packet = whole_packet(NULL, &w, 80, 80, true);
+        struct zcb_frame_flow flow = {.version = 6};
+        uint8_t *address = (uint8_t *)(uintptr_t)packet.data + 8;
+
+        put16(address + 4, n >> 16);
+        put16(address + 6, n & 0xffff);
+        memcpy(flow.address[0], address, 8);
+        if ((zcb_frame_flow_hash(&flow, 1) & 4095) == 7) {
+            found++;
+            assert_result(give(r, &packet, 0, &out),
+                          found <= 16 ? ZCB_REASSEMBLY_HELD : ZCB_REASSEMBLY_CROWDED);
+        }
+        zcb_packet_unref(&packet);
+    }
+    assert_int_equal(stats_of(r).sources, 16);
+    assert_int_equal(stats_of(r).datagrams, 16);
+    zcb_reassembler_destroy(&r);
+}
+
+static void
 a_full_table_is_not_crowded(void **state)
 {
     struct zcb_reassembler_config config = {.max_datagrams = 1000, .source_datagrams = 1000};
@@ -1367,6 +1414,30 @@ a_chain_that_refuses_changes_nothing(void **state)
         zcb_packet_unref(&packet);
         zcb_reassembler_destroy(&r);
     }
+}
+
+static void
+a_chain_that_cannot_gather_changes_nothing(void **state)
+{
+    struct zcb_reassembler *r = reassembler(NULL);
+    struct whole w = {.version = 4};
+    struct zcb_packet packet = whole_packet(NULL, &w, 0, 80, true);
+    struct zcb_frame frame = parsed(&packet, ZCB_FRAME_LINK_RAW);
+    size_t cuts[] = {50, 10}; // in the data, in the header
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct zcb_chain in;
+
+        assert_int_equal(zcb_chain_init(&in, NULL, NULL), 0);
+        push_lone(&in, packet.data, cuts[i]);
+        push_lone(&in, packet.data + cuts[i], packet.len - cuts[i]);
+        assert_int_equal(zcb_reassembler_input_chain(r, &in, 0, &frame, 0, 0, &out), -EINVAL);
+        assert_int_equal(stats_of(r).datagrams, 0);
+        zcb_chain_finish(&in);
+    }
+    zcb_packet_unref(&packet);
+    zcb_reassembler_destroy(&r);
 }
 
 static void
@@ -1489,9 +1560,11 @@ main(void)
         TEST(time_is_up_for_the_oldest_first_and_its_first_fragment_comes_out),
         TEST(a_fragment_that_comes_too_late_begins_anew),
         TEST(keys_chosen_to_collide_cost_sixteen_steps),
+        TEST(sources_chosen_to_collide_cost_sixteen_steps_too),
         TEST(a_full_table_is_not_crowded),
         TEST(steady_state_allocates_nothing),
         TEST(a_chain_that_refuses_changes_nothing),
+        TEST(a_chain_that_cannot_gather_changes_nothing),
         TEST(arguments_that_no_call_may_pass),
         TEST(results_have_names),
     };
