@@ -736,10 +736,20 @@ static void
 a_header_that_leaves_no_room_for_the_data_discards_it(void **state)
 {
     struct zcb_reassembler_config config = {.datagram_fragments = 3};
-    struct whole last = {.version = 4}, first = last;
-    struct zcb_reassembler *r;
+    struct whole last = {.version = 4}, first = last, v6 = {.version = 6};
+    struct zcb_reassembler *r = reassembler(NULL);
 
     (void)state;
+    // Its own header counts at once, in IPv6 extension headers alone.
+    assert_result(give_part(r, &last, 65504, 12, false, 0, &out), ZCB_REASSEMBLY_TOO_LONG);
+    assert_result(give_part(r, &last, 65504, 11, false, 0, &out), ZCB_REASSEMBLY_HELD);
+    assert_result(give_part(r, &v6, 65504, 31, false, 0, &out), ZCB_REASSEMBLY_HELD);
+    v6.extra = hop_by_hop;
+    v6.extra_len = 8;
+    v6.id = 1;
+    assert_result(give_part(r, &v6, 65504, 24, false, 0, &out), ZCB_REASSEMBLY_TOO_LONG);
+    assert_result(give_part(r, &v6, 65504, 23, false, 0, &out), ZCB_REASSEMBLY_HELD);
+    zcb_reassembler_destroy(&r);
     first.extra = options;
     first.extra_len = 20;
     for (uint32_t end = 65495; end <= 65496; end++) {
