@@ -24,6 +24,16 @@ configure(struct frame_parser *parser, const struct zcb_frame_config *config)
     return 0;
 }
 
+// In two parts: of a memset of 96 bytes gcc makes a `rep stos`, which takes longer than a header.
+static inline void
+clear(struct zcb_frame *out)
+{
+    const size_t half = sizeof(*out) / 2;
+
+    memset(out, 0, half);
+    memset((uint8_t *)out + half, 0, sizeof(*out) - half);
+}
+
 // *out is written only when nothing is wrong with the call. The parser's view is there already.
 static int
 begin(struct frame_parser *parser, size_t len, enum zcb_frame_link link,
@@ -43,7 +53,7 @@ begin(struct frame_parser *parser, size_t len, enum zcb_frame_link link,
         if (r < 0)
             return r;
     }
-    memset(out, 0, sizeof(*out));
+    clear(out);
     out->link = (uint16_t)link;
     out->captured = (uint32_t)len;
     return 0;
@@ -108,7 +118,11 @@ zcb_frame_parse(const void *data, size_t len, enum zcb_frame_link link,
 
     if (ZCB_UNLIKELY(out == NULL || (data == NULL && len != 0)))
         return -EINVAL;
-    parser.view = frame_view_of(data);
+    // Field by field: of a whole one that is copied, the processor would wait for what was just
+    // written.
+    parser.view.data = data;
+    parser.view.chain = NULL;
+    parser.view.off = 0;
     return parse(&parser, len, link, config, out);
 }
 
