@@ -191,13 +191,17 @@ read_frame(const uint8_t *at, struct zcb_frame_arrival *out)
     const struct sockaddr_ll *link =
         (const struct sockaddr_ll *)(const void *)(at + TPACKET_ALIGN(sizeof(*head)));
     uint32_t flags = frame_io_status_flags(head->tp_status);
-    // Frames often come in runs of one length, so this is where the one after next lies. Where it
-    // is wrong nothing happens. A frame is a cache miss or two, and each header says where the next
-    // one is: without a guess they would wait for each other.
-    const uint8_t *guess = at + 2 * (size_t)head->tp_next_offset;
+    // Frames often come in runs of one length, so this is where the fourth from here lies. Where it
+    // is wrong nothing happens. A frame is two or three cache lines, its headers in front of what
+    // they describe, and each says where the next one is: without a guess their misses would wait
+    // for each other. Small ones lie side by side, which the processor sees by itself.
+    const uint8_t *guess = at + 4 * (size_t)head->tp_next_offset;
 
-    __builtin_prefetch(guess);
-    __builtin_prefetch(guess + head->tp_mac);
+    if (head->tp_next_offset > 256) {
+        __builtin_prefetch(guess);
+        __builtin_prefetch(guess + 64);
+        __builtin_prefetch(guess + 128);
+    }
     frame_io_clear(out);
     out->packet.data = at + head->tp_mac;
     out->packet.len = head->tp_snaplen;
