@@ -340,7 +340,9 @@ zcb_uring_rx_complete(struct zcb_uring_rx *rx, const struct io_uring_cqe *cqe,
         return cqe->res == 0 ? -ENODATA : cqe->res;
     }
     len = (size_t)cqe->res;
-    memset(out, 0, sizeof(*out));
+    // In two parts: of a memset of 96 bytes gcc makes a `rep stos`, which takes longer.
+    memset(out, 0, sizeof(*out) / 2);
+    memset((uint8_t *)out + sizeof(*out) / 2, 0, sizeof(*out) - sizeof(*out) / 2);
     out->wire_len = (uint32_t)len;
     if ((rx->flags & ZCB_URING_MESSAGES) != 0)
         skip = zcb_uring_rx_header(rx, zcb_buf_data(buf), len, out);
