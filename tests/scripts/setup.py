@@ -11,6 +11,7 @@ fake writes its name and arguments, one call a line, to a log.
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,14 @@ class Setup(unittest.TestCase):
         self.assertIn("setup: ninja is missing and nothing works without it", done.stderr)
         self.assertEqual(self.installed(), [["ninja-build"]])
         self.assertEqual(self.configured(), [])
+
+    def test_bench_looks_for_each_library_that_a_benchmark_is_built_with(self):
+        built_with = re.findall(r"dependency\('([^']+)'", (ROOT / "bench" / "meson.build").read_text())
+        script = (ROOT / "scripts" / "setup").read_text()
+        self.assertIn("libpng", built_with)
+        for library in built_with:
+            with self.subTest(library=library):
+                self.assertRegex(script, r"\bhas_lib " + re.escape(library) + r"[ ;]")
 
     def test_what_meson_says_is_shown_when_it_fails(self):
         self.facts["meson_fails"] = True
