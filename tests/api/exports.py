@@ -6,6 +6,9 @@ usage: exports.py SOURCE_ROOT BUILD_ROOT SHARED_LIBRARY COMPILER
 
 Declarations are found behind the preprocessor, by the attribute that ZCB_API stands for, so that
 those made by a macro count as well. Exit 77: no nm here.
+
+What stands for the packet engines where there is no Linux is in no library here: it is compiled
+alone, and has to have all of theirs.
 """
 
 import pathlib
@@ -45,8 +48,9 @@ def declared(headers, flags, compiler):
     return names
 
 
-def exported(library):
-    lines = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
+def defined(file, *options):
+    """The global names that a library or an object defines."""
+    lines = subprocess.run(["nm", "-g", "--defined-only", "--format=posix", *options, str(file)],
                            check=True, capture_output=True, text=True).stdout.splitlines()
     names = set()
     for line in lines:
@@ -55,6 +59,14 @@ def exported(library):
         if kind != "A":
             names.add(name.split("@")[0])
     return names
+
+
+def stands_in(file, flags, compiler):
+    with tempfile.TemporaryDirectory() as scratch:
+        unit = pathlib.Path(scratch) / "none.o"
+        subprocess.run(compiler + ["-c", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                                   *flags, "-o", str(unit), str(file)], check=True)
+        return defined(unit)
 
 
 def main():
@@ -66,14 +78,19 @@ def main():
     include = source / "include"
     headers = sorted(str(h.relative_to(include)) for h in (include / "zcbuf").rglob("*.h")
                      if "bridge" not in h.parts)
-    there = exported(str(library))
-    promised = declared(headers, [f"-I{include}", f"-I{build / 'include'}"], compiler)
+    flags = [f"-I{include}", f"-I{build / 'include'}"]
+    there = defined(library, "-D")
+    promised = declared(headers, flags, compiler)
+    engines = (declared(["zcbuf/adapt/frame_io.h"], flags, compiler) -
+               declared(["zcbuf/zcbuf.h"], flags, compiler))
+    none = stands_in(source / "src" / "adapt" / "frame_io_none.c", flags, compiler)
 
     failures = []
     failures += [f"exported without the prefix: {n}" for n in sorted(there) if not n.startswith("zcb_")]
     failures += [f"declared in a public header, not exported: {n}" for n in sorted(promised - there)]
     failures += [f"exported, but in no public header: {n}" for n in sorted(there - promised)]
-    if not promised:
+    failures += [f"declared in frame_io.h, not in frame_io_none.c: {n}" for n in sorted(engines - none)]
+    if not promised or not engines:
         failures.append("no public declaration was found at all")
     print("\n".join(failures))
     print(f"{len(there)} exported, {len(promised)} declared, {len(failures)} failures")
