@@ -64,15 +64,6 @@ receive(int at, int n)
     return got;
 }
 
-static uint64_t
-moved(void)
-{
-    struct zcb_copies copies;
-
-    zcb_copies_thread(&copies);
-    return zcb_copies_bytes(&copies);
-}
-
 static void
 a_config_out_of_range_is_refused(void **state)
 {

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 
 #include <zcbuf/adapt/frame_io.h>
+#include <zcbuf/copies.h>
 
 #define NUMBERS(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -96,6 +97,16 @@ must_pattern_packet(struct zcb_pool *pool, uint32_t number, size_t len)
 
     fill((uint8_t *)(uintptr_t)packet.data, len, number);
     return packet;
+}
+
+// Bytes that this thread has moved since it began, for whatever reason.
+static inline uint64_t
+moved(void)
+{
+    struct zcb_copies copies;
+
+    zcb_copies_thread(&copies);
+    return zcb_copies_bytes(&copies);
 }
 
 static inline void

@@ -10,8 +10,6 @@
 
 #include <linux/filter.h>
 
-#include <zcbuf/copies.h>
-
 #include "frame_io_testing.h"
 
 // Small blocks, so that few frames fill them: 64 KiB each.
@@ -73,15 +71,6 @@ stats(void)
 
     assert_int_equal(zcb_frame_ring_stats(f.ring, &s, sizeof(s)), 0);
     return s;
-}
-
-static uint64_t
-moved(void)
-{
-    struct zcb_copies copies;
-
-    zcb_copies_thread(&copies);
-    return zcb_copies_bytes(&copies);
 }
 
 static void

@@ -10,8 +10,6 @@
 #include "support/failing_source.h"
 #include "support/pools.h"
 
-#include <zcbuf/copies.h>
-
 #include "frame_io_testing.h"
 
 struct fixture {
@@ -60,15 +58,6 @@ static uint64_t
 live(void)
 {
     return must_stats(f.pool).total.live;
-}
-
-static uint64_t
-moved(void)
-{
-    struct zcb_copies copies;
-
-    zcb_copies_thread(&copies);
-    return zcb_copies_bytes(&copies);
 }
 
 // A train of `count` datagrams of `len` bytes each, the last of `last`, as one GSO send. Their
