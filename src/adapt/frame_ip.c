@@ -85,7 +85,8 @@ hop_by_hop(struct frame_parser *parser, uint32_t len, bool sized)
         jumbo = zcb_frame_u32(option.data, 0);
         if (jumbo <= 65535)
             return frame_fail(parser, ZCB_FRAME_JUMBO_LENGTH, at + 2);
-        if (jumbo > parser->limit - end)
+        // An end at FRAME_UNKNOWN would read as none at all.
+        if (jumbo > parser->limit - end || jumbo == FRAME_UNKNOWN - end)
             return frame_fail(parser, ZCB_FRAME_IP_LENGTH, at + 2);
         out->layers |= ZCB_FRAME_JUMBO;
         parser->limit = end + jumbo;

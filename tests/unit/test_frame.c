@@ -705,6 +705,14 @@ frames_above_64_kib_are_nothing_special(void **state)
     memset(big + 44, 0xff, 4);
     assert_int_equal(zcb_frame_parse(big, len, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_IP_LENGTH);
     assert_int_equal(f.at, 44);
+    // It would end at 2^32 - 1, which stands for no end at all; one byte less is a packet, cut.
+    big[47] = 0xff - 40;
+    assert_int_equal(zcb_frame_parse(big, len, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_IP_LENGTH);
+    assert_int_equal(f.at, 44);
+    big[47]--;
+    assert_int_equal(zcb_frame_parse(big, len, ZCB_FRAME_LINK_RAW, NULL, &f), ZCB_FRAME_OK);
+    assert_int_equal(f.end, UINT32_MAX - 1);
+    assert_true((f.layers & ZCB_FRAME_CUT) != 0);
 
     // What the kernel merges: IP has a length of 0. TCP fills the rest.
     memset(big, 0, sizeof(big));
