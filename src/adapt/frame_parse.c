@@ -169,6 +169,16 @@ quote_len(const struct frame_view *view, const struct zcb_frame *outer)
     return len != 0 && len < outer->payload_len ? len : outer->payload_len;
 }
 
+// Which version comes next is said outside: by the protocol field, or by whose error it is. What
+// is something else inside must not be read as that: hosts do not.
+static enum zcb_frame_link
+announced(const struct zcb_frame *outer)
+{
+    bool v6 = (outer->layers & ZCB_FRAME_ICMPV6) != 0 || outer->protocol == FRAME_IPV6;
+
+    return v6 ? ZCB_FRAME_LINK_IPV6 : ZCB_FRAME_LINK_IPV4;
+}
+
 static int
 parse_inner(struct frame_parser *parser, const struct zcb_frame *outer,
             const struct zcb_frame_config *config, struct zcb_frame *out)
@@ -190,7 +200,7 @@ parse_inner(struct frame_parser *parser, const struct zcb_frame *outer,
     else
         parser->limit = outer->end;
     out->start = out->payload = outer->payload;
-    return run(parser, ZCB_FRAME_LINK_RAW);
+    return run(parser, announced(outer));
 }
 
 int

@@ -503,6 +503,26 @@ icmp_errors_quote_and_nothing_else_does(void **state)
     assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
     assert_int_equal(f.layers, ZCB_FRAME_IPV4 | ZCB_FRAME_ICMP);
 
+    // What is inside is of the version that was announced, or nothing that is read.
+    for (int v = 0; v < 2; v++) {
+        v4[20] = 3;
+        v6[40] = 1;
+        v4[3] = 48;
+        v4[28] = v == 0 ? 0x60 : 0x45;
+        v6[48] = v == 0 ? 0x45 : 0x60;
+        tunnel[9] = v == 0 ? 41 : 4;
+        assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        assert_int_equal(zcb_frame_parse_inner(v4, &f, NULL, &inner) == ZCB_FRAME_IP_VERSION,
+                         v == 0);
+        assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        // Twenty bytes are no IPv6 header, whatever they begin with.
+        assert_int_equal(zcb_frame_parse_inner(v6, &f, NULL, &inner), ZCB_FRAME_TRUNCATED);
+        assert_int_equal(zcb_frame_parse(tunnel, 60, ZCB_FRAME_LINK_RAW, NULL, &f), 0);
+        assert_int_equal(zcb_frame_parse_inner(tunnel, &f, NULL, &inner),
+                         v == 0 ? ZCB_FRAME_IP_VERSION : ZCB_FRAME_UDP_LENGTH);
+        assert_int_equal(inner.at, v == 0 ? 20 : 44); // UDP was reached: its length is 0 still
+    }
+
     // A tunnel carries whole packets: what claims to be longer is wrong, where a quote is cut.
     tunnel[20 + 25] = 20;
     assert_int_equal(zcb_frame_parse(tunnel, 60, ZCB_FRAME_LINK_RAW, NULL, &f), 0);

@@ -202,8 +202,10 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_parse_chain(const struct zcb_chain *chain, 
 
 // The packet inside one that has ZCB_FRAME_INNER: what an ICMP error quotes, or what IP in IP
 // carries. `data` is what `outer` was parsed from; offsets in *out count from there, too. A quote
-// is mostly cut: layers has ZCB_FRAME_PORTS, and TCP if its whole header was quoted. An inner
-// packet may have one in turn: how deep to go is the caller's to say.
+// is mostly cut: layers has ZCB_FRAME_PORTS, and TCP if its whole header was quoted. Its version is
+// the one that the outer packet announced (ICMP quotes IPv4, ICMPv6 quotes IPv6; protocols 4 and
+// 41), else ZCB_FRAME_IP_VERSION. An inner packet may have one in turn: how deep to go is the
+// caller's to say.
 // As zcb_frame_parse(); also -EINVAL: nothing is inside. `out` may not be `outer`.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_parse_inner(const void *data, const struct zcb_frame *outer,
                                                  const struct zcb_frame_config *config,
