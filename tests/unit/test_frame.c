@@ -284,6 +284,11 @@ fields_are_read_from_where_they_are(void **state)
     load("arp of another kind", &f);
     assert_int_equal(zcb_frame_arp_operation(bytes, &f), 2);
     assert_null(zcb_frame_arp_sender(bytes, &f));
+    // Addresses of four bytes that are not IPv4's.
+    load("arp request, padded", &f);
+    bytes[f.network + 3] = 0x10;
+    assert_null(zcb_frame_arp_sender(bytes, &f));
+    assert_null(zcb_frame_arp_target(bytes, &f));
 
     load("every extension, segments left", &f);
     assert_int_equal(f.routing, 14 + 40 + 8);

@@ -386,7 +386,10 @@ zcb_frame_arp_sender(const void *data, const struct zcb_frame *frame)
 {
     const uint8_t *at = (const uint8_t *)data + frame->network;
 
-    return (frame->layers & ZCB_FRAME_ARP) != 0 && at[4] == 6 && at[5] == 4 ? at + 8 : NULL;
+    return (frame->layers & ZCB_FRAME_ARP) != 0 && zcb_frame_u16(at, 2) == 0x0800 && at[4] == 6 &&
+                   at[5] == 4
+               ? at + 8
+               : NULL;
 }
 
 ZCB_INLINE const uint8_t *
@@ -394,7 +397,10 @@ zcb_frame_arp_target(const void *data, const struct zcb_frame *frame)
 {
     const uint8_t *at = (const uint8_t *)data + frame->network;
 
-    return (frame->layers & ZCB_FRAME_ARP) != 0 && at[4] == 6 && at[5] == 4 ? at + 18 : NULL;
+    return (frame->layers & ZCB_FRAME_ARP) != 0 && zcb_frame_u16(at, 2) == 0x0800 && at[4] == 6 &&
+                   at[5] == 4
+               ? at + 18
+               : NULL;
 }
 
 // ---- options of TCP, IPv4, and IPv6's hop-by-hop and destination options headers
