@@ -87,7 +87,10 @@ enum {
 
 // NULL: all defaults.
 struct zcb_fragment_config {
-    uint32_t id;          // IPv6: of the fragments; unlike those of the last minutes, hard to guess
+    // IPv6: of the fragments; unlike those of the last minutes, hard to guess. There is no default: 0
+    // is sent as 0, and receivers take fragments of two datagrams with one number for one (and
+    // discard both). IPv4 has it in the datagram.
+    uint32_t id;
     uint32_t flags;       // ZCB_FRAGMENT_...
     uint32_t headroom;    // left in front of each new header, on top of the pool's; at most 65535
     uint32_t reserved[5]; // 0
