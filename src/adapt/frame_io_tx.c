@@ -44,6 +44,7 @@ struct zcb_frame_tx {
     uint32_t batch, max_queued;
     uint32_t head, count;     // of entries
     uint32_t longest_segment; // that GSO was not refused for; 0: no GSO
+    uint32_t before_refusal;  // what that was before a refusal that is not confirmed yet; 0: none
     int iov_room;
     struct zcb_chain chain;
     struct zcb_frame_io_stats stats;
@@ -392,23 +393,33 @@ sent(struct zcb_frame_tx *tx, uint32_t messages)
         bytes += entry_at(tx, i)->len;
     tx->stats.packets += datagrams;
     tx->stats.bytes += bytes;
+    tx->before_refusal = 0;
     pop(tx, datagrams, bytes);
     return (int)datagrams;
 }
 
-// Whether the first message was refused for being a train: then there are shorter or no trains from
-// now on, and it is worth another try.
+// Whether the first message may have been refused for being a train: then there are shorter or no
+// trains from now on, and it is worth another try. Where its first datagram is refused alone too, it
+// was not that (a peer's port can be 0), and trains are as they were.
 static bool
 was_train(struct zcb_frame_tx *tx, int error)
 {
-    if (tx->datagrams[0] < 2)
+    uint32_t longest = tx->longest_segment;
+
+    if (tx->datagrams[0] < 2) {
+        if (error != EAGAIN && tx->before_refusal != 0) {
+            tx->longest_segment = tx->before_refusal;
+            tx->before_refusal = 0;
+        }
         return false;
+    }
     if (error == EINVAL || error == EMSGSIZE) // a segment above the path's MTU
         tx->longest_segment = entry_at(tx, 0)->len - 1;
     else if (error == EIO || error == EOPNOTSUPP) // a device without checksum offload
         tx->longest_segment = 0;
     else
         return false;
+    tx->before_refusal = longest;
     return true;
 }
 

@@ -526,6 +526,35 @@ one_that_is_refused_stays_first_until_it_is_skipped(void **state)
 }
 
 static void
+a_destination_that_is_refused_does_not_end_the_trains_of_others(void **state)
+{
+    (void)state;
+    // What a peer's datagrams may come from, and answers cannot go to.
+    union zcb_frame_endpoint none = {
+        .in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    };
+
+    NEED_GSO();
+    start(&gso);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            struct zcb_packet packet = must_pattern_packet(f.pool, i, 1);
+
+            assert_int_equal(zcb_frame_tx_push(f.tx, &packet, &none, sizeof(none.in4)), 0);
+        }
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(zcb_frame_tx_flush(f.tx, 0), -EINVAL);
+            assert_int_equal(zcb_frame_tx_skip(f.tx), 0);
+        }
+        for (uint32_t i = 0; i < 8; i++)
+            push(i, 100);
+        assert_int_equal(zcb_frame_tx_flush(f.tx, 0), 8);
+        assert_int_equal(stats().trains, round + 1);
+    }
+    end();
+}
+
+static void
 what_is_queued_ends_with_the_engine(void **state)
 {
     (void)state;
@@ -608,6 +637,7 @@ main(void)
         cmocka_unit_test(a_segment_above_the_path_is_sent_in_fragments),
         cmocka_unit_test(a_partial_send_goes_on_exactly_where_it_stopped),
         cmocka_unit_test(one_that_is_refused_stays_first_until_it_is_skipped),
+        cmocka_unit_test(a_destination_that_is_refused_does_not_end_the_trains_of_others),
         cmocka_unit_test(what_is_queued_ends_with_the_engine),
         cmocka_unit_test(create_fails_cleanly_where_there_is_no_memory),
         cmocka_unit_test(in_steady_state_nothing_is_allocated_and_nothing_copied),
