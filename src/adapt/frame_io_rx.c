@@ -72,11 +72,16 @@ slot_set(struct zcb_frame_rx *rx, uint32_t i, struct zcb_buf *buf)
     rx->iov[i].iov_len = rx->max_len;
 }
 
+// On a Unix socket there is room for the time stamp and no more: with control messages a peer passes
+// descriptors, which would be open in this process from then on, and nobody's.
 static void
-message_reset(struct msghdr *message)
+message_reset(const struct zcb_frame_rx *rx, struct msghdr *message)
 {
     message->msg_namelen = sizeof(union zcb_frame_endpoint);
     message->msg_controllen = sizeof(union control);
+    if (rx->domain == AF_UNIX)
+        message->msg_controllen =
+            (rx->flags & ZCB_FRAME_RX_NO_TIME) != 0 ? 0 : CMSG_SPACE(sizeof(struct timespec));
 }
 
 // ---- life
@@ -138,7 +143,6 @@ allocate(uint32_t batch)
         message->msg_iov = &rx->iov[i];
         message->msg_iovlen = 1;
         message->msg_control = &rx->control[i];
-        message_reset(message);
     }
     return rx;
 }
@@ -180,6 +184,8 @@ zcb_frame_rx_create(int fd, struct zcb_pool *pool, const struct zcb_frame_rx_con
         rx->copy_below = rx->max_len / 32;
     if ((rx->flags & ZCB_FRAME_RX_LENT) != 0)
         rx->copy_below = 0;
+    for (uint32_t i = 0; i < rx->batch; i++)
+        message_reset(rx, &rx->messages[i].msg_hdr);
     *out = rx;
     return 0;
 }
@@ -288,11 +294,13 @@ receive(struct zcb_frame_rx *rx, size_t n, int timeout_ms)
         deadline = frame_io_deadline(timeout_ms);
     for (;;) {
         if (wait) {
-            events = frame_io_wait(rx->fd, POLLIN, deadline, &rx->stats);
+            events = frame_io_wait(rx->fd, POLLIN | POLLRDHUP, deadline, &rx->stats);
             if (events <= 0)
                 return events;
-            if ((events & POLLIN) == 0)
-                timeout_ms = 0; // an error queue that nobody reads: waiting would not wait
+            // An error queue that nobody reads, a socket that was shut down: waiting would not wait.
+            // Nor may wake-ups for nothing (wrong checksums) stretch the time.
+            if ((events & (POLLIN | POLLRDHUP)) != POLLIN || frame_io_left(deadline) == 0)
+                timeout_ms = 0;
         }
         got = recvmmsg(rx->fd, &rx->messages[rx->first], want,
                        MSG_TRUNC | (timeout_ms < 0 ? MSG_WAITFORONE : MSG_DONTWAIT), NULL);
@@ -397,7 +405,7 @@ take_message(struct zcb_frame_rx *rx, struct zcb_frame_arrival *out)
         out->ifindex = (uint32_t)link->sll_ifindex;
         out->flags |= link->sll_pkttype == PACKET_OUTGOING ? ZCB_FRAME_IO_OUTGOING : 0;
     }
-    message_reset(message);
+    message_reset(rx, message);
     take_bytes(rx, i, len, out);
     if (out->segment != 0) {
         rx->stats.trains++;

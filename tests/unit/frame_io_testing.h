@@ -57,6 +57,37 @@ udp_pair_close(struct udp_pair *p)
     close(p->rx);
 }
 
+// The number that the next descriptor gets: it is higher where some were left open.
+static inline int
+next_fd(void)
+{
+    int fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
+
+    close(fd);
+    return fd;
+}
+
+// A datagram of 5 bytes on a Unix socket, with 8 descriptors.
+static inline void
+must_pass_fds(int fd)
+{
+    struct iovec iov = {(void *)(uintptr_t) "bytes", 5};
+    int fds[8] = {fd, fd, fd, fd, fd, fd, fd, fd};
+    union {
+        struct cmsghdr head;
+        uint8_t bytes[CMSG_SPACE(sizeof(fds))];
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(fds)),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS}};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+
+    memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
+    CHECK(sendmsg(fd, &message, 0) == 5);
+}
+
 // The byte that test data has at `i` in packet `number`.
 static inline uint8_t
 pattern(uint32_t number, size_t i)

@@ -3,6 +3,7 @@
 // The recvmmsg engine on UDP sockets of 127.0.0.1.
 #include "testing.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -846,6 +847,54 @@ statistics_fit_older_and_newer_callers(void **state)
     end();
 }
 
+static void
+descriptors_that_a_peer_passes_are_not_taken(void **state)
+{
+    (void)state;
+    static const uint32_t flags[] = {0, ZCB_FRAME_RX_NO_TIME};
+    int sockets[2], before;
+
+    for (size_t i = 0; i < NUMBERS(flags); i++) {
+        start(NULL);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, sockets), 0);
+        zcb_frame_rx_destroy(&f.rx);
+        assert_int_equal(zcb_frame_rx_create(sockets[0], f.pool,
+                                             &(struct zcb_frame_rx_config){.flags = flags[i]},
+                                             &f.rx),
+                         0);
+        before = next_fd();
+        for (int k = 0; k < 2; k++) {
+            must_pass_fds(sockets[1]);
+            assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 1000), 1);
+            assert_int_equal(f.in[0].packet.len, 5);
+            assert_int_equal(f.in[0].time_ns != 0, flags[i] == 0);
+            zcb_frame_arrivals_release(f.in, 1);
+        }
+        assert_int_equal(next_fd(), before);
+        close(sockets[0]);
+        close(sockets[1]);
+        end();
+    }
+}
+
+static void
+after_a_shutdown_it_returns_at_once(void **state)
+{
+    (void)state;
+
+    start(NULL);
+    must_send(f.udp.tx, 1, 100);
+    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 0), 1);
+    zcb_frame_arrivals_release(f.in, 1);
+    (void)shutdown(f.udp.rx, SHUT_RDWR);
+    // A loop that did not see the end of this would hang here.
+    assert_int_equal(fcntl(f.udp.rx, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 60000), 0);
+    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, -1), 0);
+    assert_true(stats().syscalls < 10);
+    end();
+}
+
 int
 main(void)
 {
@@ -878,6 +927,8 @@ main(void)
         cmocka_unit_test(in_steady_state_nothing_is_allocated_and_nothing_copied),
         cmocka_unit_test(packets_outlive_the_engine_and_what_waited_in_it_goes),
         cmocka_unit_test(statistics_fit_older_and_newer_callers),
+        cmocka_unit_test(descriptors_that_a_peer_passes_are_not_taken),
+        cmocka_unit_test(after_a_shutdown_it_returns_at_once),
     };
 
     return cmocka_run_group_tests_name("frame_io_rx", tests, NULL, NULL);

@@ -7,7 +7,9 @@
 //             are handed out where they lie
 //     tx      a socket that you own: packets and chains queued by reference, sent by sendmmsg
 //
-// Receiving is the same loop for both:
+// Receiving is the same loop for both. It ends with any error; a program that runs on looks at which
+// one it is, since most are answered by another call (a full pool, an ICMP answer, an interface that
+// is down):
 //
 //     struct zcb_frame_arrival in[64];
 //     int n;
@@ -202,7 +204,8 @@ struct zcb_frame_rx_config {
 // An engine on the datagram socket `fd`, which stays the caller's: bound and configured by them, to
 // be open as long as the engine, closed by them after it. Sets SO_TIMESTAMPNS and UDP_GRO as the
 // flags say; on packet sockets PACKET_AUXDATA, for VLAN tags. (What came before, or at once after,
-// may be stamped with the time of its recv.) The pool must outlive the engine.
+// may be stamped with the time of its recv.) Descriptors that come over a Unix socket are closed by
+// the kernel. The pool must outlive the engine.
 // Whether fd is non-blocking does not matter. One allocation, no buffer yet.
 // 0; -EINVAL (NULL; batch, max_len or flags out of range; TRAINS without GRO; a reserved field);
 // -ENOTSUP (a stream socket: use zcb_chain_reserve(); GRO on what is not UDP, or on an old kernel:
@@ -214,7 +217,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_frame_rx_create(int fd, struct zcb_pool *pool,
 // Up to `n` arrivals into `out`: one recvmmsg when something is there, a poll before it when not.
 // With GRO, what does not fit `out` waits in the engine and comes first next time, without a system
 // call.
-// Returns how many; 0: none (see above); -EINVAL; -ENOBUFS, -ETIMEDOUT, -ENOMEM: no buffer was to be
+// Returns how many; 0: none (see above; of a socket that was shut down, or whose error queue is to be
+// read, at once); -EINVAL; -ENOBUFS, -ETIMEDOUT, -ENOMEM: no buffer was to be
 // had from the pool (what is in the socket stays there: give back, then call again); else what the
 // socket says, such as -ECONNREFUSED for an ICMP answer to something sent before (call again) or
 // -EBADF.
