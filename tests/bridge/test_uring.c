@@ -356,6 +356,68 @@ what_the_socket_says_is_told_and_receiving_goes_on(void **state)
 }
 
 static void
+an_error_behind_packets_arms_the_receive_no_more_than_once(void **state)
+{
+    (void)state;
+    struct io_uring_sqe *sqe;
+    struct io_uring_cqe *cqe;
+    int canceled = -1;
+
+    start(NULL);
+    assert_int_equal(connect(f.udp.rx, &f.udp.tx_name.any, sizeof(f.udp.tx_name.in4)), 0);
+    assert_int_equal(zcb_uring_rx_recv(&f.rx, f.in, 64, 1, 0), 0);
+    must_send(f.udp.tx, 1, 100);
+    close(f.udp.tx);
+    f.udp.tx = -1;
+    assert_int_equal(send(f.udp.rx, "x", 1, 0), 1);
+    // An error that is there is not waited behind.
+    assert_int_equal(zcb_uring_rx_recv(&f.rx, f.in, 64, 8, -1), 1);
+    zcb_frame_arrivals_release(f.in, 1);
+    assert_int_equal(zcb_uring_rx_recv(&f.rx, f.in, 64, 1, 1000), -ECONNREFUSED);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(zcb_uring_rx_recv(&f.rx, f.in, 64, 1, 0), 0);
+    sqe = io_uring_get_sqe(&f.ring);
+    io_uring_prep_cancel(sqe, &f.rx, IORING_ASYNC_CANCEL_ALL);
+    io_uring_sqe_set_data(sqe, NULL);
+    assert_int_equal(io_uring_submit_and_wait(&f.ring, 1), 1);
+    while (io_uring_peek_cqe(&f.ring, &cqe) == 0) {
+        if (zcb_uring_rx_complete(&f.rx, cqe, f.in) == -ENOENT)
+            canceled = cqe->res;
+        io_uring_cqe_seen(&f.ring, cqe);
+    }
+    assert_int_equal(canceled, 1);
+    end();
+}
+
+static void
+descriptors_that_a_peer_passes_are_not_taken(void **state)
+{
+    (void)state;
+    int sockets[2], before;
+    struct zcb_uring_rx rx;
+
+    start(NULL);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, sockets), 0);
+    assert_int_equal(zcb_uring_rx_init(&rx, &f.ring, sockets[0], f.pool,
+                                       &(struct zcb_uring_rx_config){
+                                           .group = 1,
+                                           .flags = ZCB_URING_MESSAGES,
+                                       }),
+                     0);
+    before = next_fd();
+    must_pass_fds(sockets[1]);
+    assert_int_equal(zcb_uring_rx_recv(&rx, f.in, 64, 1, 1000), 1);
+    assert_int_equal(f.in[0].packet.len, 5);
+    assert_memory_equal(f.in[0].packet.data, "bytes", 5);
+    assert_int_equal(next_fd(), before);
+    zcb_frame_arrivals_release(f.in, 1);
+    zcb_uring_rx_finish(&rx);
+    close(sockets[0]);
+    close(sockets[1]);
+    end();
+}
+
+static void
 packets_outlive_the_receive(void **state)
 {
     (void)state;
@@ -683,6 +745,8 @@ main(void)
         cmocka_unit_test(it_does_not_wait_for_more_than_can_come),
         cmocka_unit_test(a_stream_ends_with_enodata),
         cmocka_unit_test(what_the_socket_says_is_told_and_receiving_goes_on),
+        cmocka_unit_test(an_error_behind_packets_arms_the_receive_no_more_than_once),
+        cmocka_unit_test(descriptors_that_a_peer_passes_are_not_taken),
         cmocka_unit_test(packets_outlive_the_receive),
         cmocka_unit_test(packets_are_held_until_the_kernel_is_done_with_them),
         cmocka_unit_test(the_result_lets_go_of_nothing_the_notification_does),

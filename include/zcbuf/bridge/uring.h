@@ -68,7 +68,8 @@ enum {
     // Datagrams with their sender, time stamp, GRO segment length (where the socket has the options
     // SO_TIMESTAMPNS, UDP_GRO) and truncation, by recvmsg; they cost 144 bytes of each buffer, in
     // front of the packet. Without it: plain recv, for streams and connected sockets (where a
-    // datagram of 0 bytes reads as the end).
+    // datagram of 0 bytes reads as the end). On Unix sockets no time: control messages are refused
+    // there, since a peer could pass descriptors with them.
     ZCB_URING_MESSAGES = 1u << 0,
 };
 
@@ -112,7 +113,7 @@ static inline int zcb_uring_rx_init(struct zcb_uring_rx *rx, struct io_uring *ri
 // packets; -EAGAIN: the submission queue is full: submit, then call again.
 static inline int zcb_uring_rx_prepare(struct zcb_uring_rx *rx);
 
-// What a completion means. The caller marks it as seen afterwards.
+// What a completion means, for each once. The caller marks it as seen afterwards.
 // Returns 1: *out is written, its packet the caller's; 0: nothing for the caller (prepare takes care
 // of the rest); -ENOENT: it is not this rx's; -ENODATA: the stream's peer has closed; else what the
 // socket says.
@@ -185,7 +186,8 @@ zcb_uring_rx_init(struct zcb_uring_rx *rx, struct io_uring *ring, int fd, struct
     static const struct zcb_uring_rx_config none = {0, 0, 0, 0, {NULL, NULL, NULL, NULL}};
     struct io_uring_buf_reg reg;
     void *ids = NULL;
-    int result;
+    int domain = 0, result;
+    socklen_t domain_len = sizeof(domain);
 
     if (config == NULL)
         config = &none;
@@ -207,6 +209,11 @@ zcb_uring_rx_init(struct zcb_uring_rx *rx, struct io_uring *ring, int fd, struct
         rx->room += ZCB_URING_HEADER;
         rx->message.msg_namelen = ZCB_URING_NAME;
         rx->message.msg_controllen = ZCB_URING_CONTROL;
+        // None on a Unix socket: with them a peer passes descriptors, which would be open in this
+        // process from then on, and nobody's.
+        (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len);
+        if (domain == AF_UNIX)
+            rx->message.msg_controllen = 0;
     }
     rx->bufs = (struct zcb_buf **)calloc(rx->buffers, sizeof(*rx->bufs));
     rx->empty = (uint16_t *)malloc(rx->buffers * sizeof(*rx->empty));
@@ -309,7 +316,14 @@ zcb_uring_rx_header(struct zcb_uring_rx *rx, uint8_t *data, size_t len,
             rx->stats.trains++;
         }
     }
-    return ZCB_URING_HEADER;
+    return sizeof(*head) + ZCB_URING_NAME + rx->message.msg_controllen;
+}
+
+// Out of ids, or ended by a signal or a cancel: prepare does what is to be done.
+static inline bool
+zcb_uring_rx_goes_on(int result)
+{
+    return result == -ENOBUFS || result == -EINTR || result == -ECANCELED;
 }
 
 static inline int
@@ -334,8 +348,7 @@ zcb_uring_rx_complete(struct zcb_uring_rx *rx, const struct io_uring_cqe *cqe,
     if (cqe->res < 0 || buf == NULL) {
         zcb_buf_release(&buf);
         rx->ended = rx->ended || cqe->res == 0;
-        // Out of ids, or ended by a signal or a cancel: prepare does what is to be done.
-        if (cqe->res == -ENOBUFS || cqe->res == -EINTR || cqe->res == -ECANCELED)
+        if (zcb_uring_rx_goes_on(cqe->res))
             return 0;
         return cqe->res == 0 ? -ENODATA : cqe->res;
     }
@@ -384,8 +397,8 @@ zcb_uring_rx_enter(struct zcb_uring_rx *rx, unsigned wait_for, int64_t timeout_m
     return result == -ETIME || result == -EINTR || result > 0 ? 0 : result;
 }
 
-// Handles completions that are there until *got is n. Returns how many; an error only where *got is
-// 0: behind packets it waits for the next call.
+// Handles completions that are there until *got is n. Returns how many; or an error, which behind
+// packets stays in the queue for the next call.
 static inline int
 zcb_uring_rx_reap(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsigned n, unsigned *got)
 {
@@ -393,9 +406,11 @@ zcb_uring_rx_reap(struct zcb_uring_rx *rx, struct zcb_frame_arrival *out, unsign
     int seen = 0, result;
 
     while (*got < n && io_uring_peek_cqe(rx->ring, &cqe) == 0) {
+        // Left as it is: complete() is told of each once.
+        if (*got != 0 && cqe->res <= 0 && !zcb_uring_rx_goes_on(cqe->res) &&
+            io_uring_cqe_get_data(cqe) == rx)
+            return -EAGAIN;
         result = zcb_uring_rx_complete(rx, cqe, &out[*got]);
-        if (result < 0 && result != -ENOENT && *got != 0)
-            break;
         io_uring_cqe_seen(rx->ring, cqe);
         seen++;
         if (result < 0 && result != -ENOENT)
@@ -452,7 +467,8 @@ zcb_uring_rx_finish(struct zcb_uring_rx *rx)
         cancel.addr = (uintptr_t)rx;
         cancel.timeout.tv_sec = -1;
         cancel.timeout.tv_nsec = -1;
-        (void)io_uring_register_sync_cancel(rx->ring, &cancel);
+        while (io_uring_register_sync_cancel(rx->ring, &cancel) == -EINTR) {
+        }
     }
     (void)io_uring_unregister_buf_ring(rx->ring, rx->group);
     zcb_buf_release_n(rx->bufs, rx->buffers);
