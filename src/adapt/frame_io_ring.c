@@ -38,6 +38,9 @@
 // Copied frames that may be lent at a time.
 #define LENT_COPIES 64u
 
+// Whether an interface that is down is gone is looked at so often, in milliseconds: nothing tells.
+#define GONE_CHECK 500
+
 #define MAX_BLOCK ((uint32_t)16 << 20)
 #define MAX_RING ((uint64_t)1 << 30)
 
@@ -62,6 +65,7 @@ struct zcb_frame_ring {
     struct tpacket_block_desc *copying; // the one that is open, if they are
     const uint8_t *frame;               // the next in it
     uint32_t frames_left;
+    bool down; // the interface was, when last heard of
     uint32_t lent_count;
     struct zcb_packet lent[LENT_COPIES];
     struct zcb_frame_io_stats stats;
@@ -149,32 +153,51 @@ socket_error(int fd)
     return -error;
 }
 
+// The kernel takes the interface off a socket when it is removed.
+static bool
+is_gone(int fd)
+{
+    struct sockaddr_ll name;
+    socklen_t len = sizeof(name);
+
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && name.sll_ifindex < 0;
+}
+
 // Waits for a block and opens it. 1; 0: none in time; or an error.
 static int
 next_block(struct zcb_frame_ring *ring, int timeout_ms)
 {
     int64_t deadline = 0;
     struct epoll_event event;
-    int result;
+    int left, result;
 
     for (;;) {
         while (block_is_ready(ring)) {
+            ring->down = false;
             result = open_block(ring);
             if (result != 0)
                 return result;
         }
+        if (ring->down && is_gone(ring->fd))
+            return -ENODEV;
         if (timeout_ms == 0)
             return 0;
         if (deadline == 0)
             deadline = frame_io_deadline(timeout_ms);
         // Edge-triggered: the socket counts as readable as long as the block filled last is held,
         // which can be for long. A block that came before this call is in the queue of events.
-        result = epoll_wait(ring->epoll, &event, 1, frame_io_left(deadline));
+        left = frame_io_left(deadline);
+        if (ring->down && (left < 0 || left > GONE_CHECK))
+            left = GONE_CHECK;
+        result = epoll_wait(ring->epoll, &event, 1, left);
         ring->stats.syscalls++;
+        if (result == 0 && ring->down && frame_io_left(deadline) != 0)
+            continue;
         if (result <= 0)
             return result == 0 || errno == EINTR ? 0 : -errno;
         if ((event.events & EPOLLERR) != 0) {
             result = socket_error(ring->fd);
+            ring->down = ring->down || result == -ENETDOWN;
             if (result < 0)
                 return result;
         }

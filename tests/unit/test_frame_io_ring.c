@@ -9,6 +9,7 @@
 #include "support/pools.h"
 
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 
 #include "frame_io_testing.h"
 
@@ -712,6 +713,32 @@ an_interface_that_goes_down_is_told_and_comes_up_again(void **state)
 }
 
 static void
+an_interface_that_is_removed_is_told(void **state)
+{
+    (void)state;
+    struct ifreq request = {.ifr_name = "tap0", .ifr_flags = IFF_TAP | IFF_NO_PI};
+    int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    struct zcb_frame_ring *ring;
+
+    NEED_NETWORK();
+    if (tap < 0 || ioctl(tap, TUNSETIFF, &request) < 0) {
+        print_message("no interface can be made\n");
+        close(tap);
+        skip();
+    }
+    start((struct zcb_frame_ring_config){0});
+    request.ifr_flags = IFF_UP;
+    assert_int_equal(ioctl(f.tx, SIOCSIFFLAGS, &request), 0);
+    assert_int_equal(zcb_frame_ring_create("tap0", NULL, NULL, &ring), 0);
+    close(tap);
+    assert_int_equal(zcb_frame_ring_recv(ring, f.in, 64, 1000), -ENETDOWN);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(zcb_frame_ring_recv(ring, f.in, 64, 5000), -ENODEV);
+    zcb_frame_ring_destroy(&ring);
+    end();
+}
+
+static void
 after_memory_ran_out_anywhere_everything_comes_still(void **state)
 {
     (void)state;
@@ -833,6 +860,7 @@ main(void)
         cmocka_unit_test(a_filter_is_there_from_the_first_frame_on),
         cmocka_unit_test(rings_of_a_fanout_group_share_the_traffic),
         cmocka_unit_test(an_interface_that_goes_down_is_told_and_comes_up_again),
+        cmocka_unit_test(an_interface_that_is_removed_is_told),
         cmocka_unit_test(after_memory_ran_out_anywhere_everything_comes_still),
         cmocka_unit_test(create_fails_cleanly_where_there_is_no_memory),
         cmocka_unit_test(in_steady_state_nothing_is_allocated),
