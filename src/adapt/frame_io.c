@@ -67,5 +67,5 @@ frame_io_datagram_socket(int fd, int *domain)
     len = sizeof(int);
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, &len) < 0)
         return -errno;
-    return type == SOCK_STREAM ? -ENOTSUP : 0;
+    return type == SOCK_DGRAM || type == SOCK_RAW ? 0 : -ENOTSUP;
 }

@@ -24,7 +24,8 @@ int frame_io_wait(int fd, short events, int64_t deadline, struct zcb_frame_io_st
 int frame_io_stats_out(const struct zcb_frame_io_stats *stats, struct zcb_frame_io_stats *out,
                        size_t out_size);
 
-// The type of a datagram socket's address family in *domain; -ENOTSUP for streams.
+// The type of a datagram socket's address family in *domain; -ENOTSUP for what has connections
+// (the end of a SOCK_SEQPACKET would be empty datagrams without end).
 int frame_io_datagram_socket(int fd, int *domain);
 
 static inline void

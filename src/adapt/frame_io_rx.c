@@ -317,6 +317,13 @@ receive(struct zcb_frame_rx *rx, size_t n, int timeout_ms)
         wait = true;
     }
     rx->drained = (uint32_t)got < want;
+    // Without a sender there was no datagram: a blocking socket that was shut down.
+    if ((rx->domain == AF_INET || rx->domain == AF_INET6) && rx->messages[rx->first].msg_len == 0 &&
+        rx->messages[rx->first].msg_hdr.msg_namelen == 0) {
+        for (int i = 0; i < got; i++)
+            message_reset(rx, &rx->messages[rx->first + (uint32_t)i].msg_hdr);
+        return 0;
+    }
     rx->next = rx->first;
     rx->end = rx->first + (uint32_t)got;
     return 1;

@@ -148,6 +148,7 @@ what_is_no_datagram_socket_is_refused(void **state)
     struct zcb_frame_rx *rx = NULL;
     const struct zcb_frame_rx_config gro = {.flags = ZCB_FRAME_RX_GRO};
     int stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), unix_pair[2], ends[2];
+    int sequence = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     start(NULL);
     assert_int_equal(pipe(ends), 0);
@@ -155,6 +156,7 @@ what_is_no_datagram_socket_is_refused(void **state)
     assert_int_equal(zcb_frame_rx_create(-1, f.pool, NULL, &rx), -EBADF);
     assert_int_equal(zcb_frame_rx_create(ends[0], f.pool, NULL, &rx), -ENOTSOCK);
     assert_int_equal(zcb_frame_rx_create(stream, f.pool, NULL, &rx), -ENOTSUP);
+    assert_int_equal(zcb_frame_rx_create(sequence, f.pool, NULL, &rx), -ENOTSUP);
     assert_int_equal(zcb_frame_rx_create(unix_pair[0], f.pool, &gro, &rx), -ENOTSUP);
     assert_null(rx);
     // Datagrams are all that is asked for.
@@ -165,6 +167,7 @@ what_is_no_datagram_socket_is_refused(void **state)
     zcb_frame_arrivals_release(f.in, 1);
     zcb_frame_rx_destroy(&rx);
     close(stream);
+    close(sequence);
     for (int i = 0; i < 2; i++) {
         close(ends[i]);
         close(unix_pair[i]);
@@ -887,6 +890,7 @@ after_a_shutdown_it_returns_at_once(void **state)
     assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 0), 1);
     zcb_frame_arrivals_release(f.in, 1);
     (void)shutdown(f.udp.rx, SHUT_RDWR);
+    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, -1), 0);
     // A loop that did not see the end of this would hang here.
     assert_int_equal(fcntl(f.udp.rx, F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 60000), 0);

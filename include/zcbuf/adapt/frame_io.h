@@ -208,7 +208,7 @@ struct zcb_frame_rx_config {
 // the kernel. The pool must outlive the engine.
 // Whether fd is non-blocking does not matter. One allocation, no buffer yet.
 // 0; -EINVAL (NULL; batch, max_len or flags out of range; TRAINS without GRO; a reserved field);
-// -ENOTSUP (a stream socket: use zcb_chain_reserve(); GRO on what is not UDP, or on an old kernel:
+// -ENOTSUP (a stream socket: use zcb_chain_reserve(); SOCK_SEQPACKET; GRO on what is not UDP, or on an old kernel:
 // leave it out; not Linux); -EBADF, -ENOTSOCK; -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_rx_create(int fd, struct zcb_pool *pool,
                                                const struct zcb_frame_rx_config *config,
@@ -299,7 +299,7 @@ ZCB_API int zcb_frame_ring_fd(const struct zcb_frame_ring *ring);
 
 // Up to `n` arrivals of one block into `out`. No system call where a block is ready.
 // Returns how many; 0: none; -EINVAL; -ENETDOWN: the interface is down (call again: frames come when
-// it is up); -ENODEV, -ENXIO: it is gone; -ENOBUFS, -ENOMEM, -ETIMEDOUT: a frame was to be copied and
+// it is up); -ENODEV: it is gone for good, which comes behind an -ENETDOWN, within half a second; -ENOBUFS, -ENOMEM, -ETIMEDOUT: a frame was to be copied and
 // the pool has no buffer (give back packets, then call again: nothing is lost but what the ring has
 // no room for meanwhile).
 // Cost: one atomic operation per call, none with LENT; in copy mode, the copy.
@@ -334,7 +334,7 @@ struct zcb_frame_tx_config {
 
 // An engine on the datagram socket `fd`, which stays the caller's.
 // 0; -EINVAL (NULL out; a value out of range; a reserved field); -ENOTSUP (a stream socket: use
-// zcb_chain_iov(); GSO on what is not UDP or on an old kernel; not Linux); -EBADF, -ENOTSOCK;
+// zcb_chain_iov(); SOCK_SEQPACKET; GSO on what is not UDP or on an old kernel; not Linux); -EBADF, -ENOTSOCK;
 // -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_tx_create(int fd, const struct zcb_frame_tx_config *config,
                                                struct zcb_frame_tx **out);
