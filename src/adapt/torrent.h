@@ -357,7 +357,7 @@ void torrent_queue_choked(struct zcb_torrent_wire *wire);
 
 int torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n);
 int torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *out);
-int torrent_direct_spill(struct zcb_torrent_wire *wire);
+int torrent_direct_clear(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *block);
 void torrent_direct_unplan(struct zcb_torrent_wire *wire);
 void torrent_direct_init(struct zcb_torrent_wire *wire);
 

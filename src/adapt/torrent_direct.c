@@ -224,8 +224,8 @@ torrent_direct_plan(struct zcb_torrent_wire *wire, struct iovec *iov, int n)
 }
 
 // All that has not been looked at goes to the chain, to be parsed there. After a failure: again.
-int
-torrent_direct_spill(struct zcb_torrent_wire *wire)
+static int
+spill(struct zcb_torrent_wire *wire)
 {
     struct torrent_plan *plan = wire->plan;
 
@@ -242,6 +242,25 @@ torrent_direct_spill(struct zcb_torrent_wire *wire)
         plan->at++;
     }
     torrent_direct_end(wire);
+    return 0;
+}
+
+// That block (NULL: any) is about to be written or given up: what has not been looked at must not lie
+// in its place. Most of all after a failure half way, when the chain goes on with what was saved.
+int
+torrent_direct_clear(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *block)
+{
+    const struct torrent_plan *plan = wire->plan;
+
+    if (plan == NULL || plan->left == 0)
+        return 0;
+    for (uint32_t i = plan->at; i < plan->count; i++) {
+        const struct zcb_torrent_request *r = &plan->segments[i].claim.request;
+
+        if (block == NULL || (plan->segments[i].kind == TORRENT_BODY && r->index == block->index &&
+                              r->begin == block->begin))
+            return spill(wire);
+    }
     return 0;
 }
 
@@ -287,7 +306,7 @@ torrent_direct_step(struct zcb_torrent_wire *wire, struct zcb_torrent_message *o
 
     if (plan->spilling || kind == TORRENT_TAIL ||
         (kind == TORRENT_HEAD && !take_head(wire, segment, len)))
-        return wire->state == TORRENT_FAILED ? -EBADMSG : torrent_direct_spill(wire);
+        return wire->state == TORRENT_FAILED ? -EBADMSG : spill(wire);
     plan->at++;
     plan->left -= len;
     if (plan->left == 0)

@@ -57,23 +57,17 @@ note_availability(struct zcb_torrent_wire *wire, const struct zcb_torrent_messag
     return 0;
 }
 
-// What follows lies in places that are about to be given up: it must be out of there first.
-static int
-clear_places(struct zcb_torrent_wire *wire)
-{
-    return wire->plan != NULL && wire->plan->left != 0 ? torrent_direct_spill(wire) : 0;
-}
-
 static int
 note_choke(struct zcb_torrent_wire *wire)
 {
-    int r = clear_places(wire);
+    if (!wire->fast) { // BEP 6: with it each request is rejected by itself
+        int r = torrent_direct_clear(wire, NULL);
 
-    if (r < 0)
-        return r;
-    wire->choked = true;
-    if (!wire->fast) // BEP 6: with it each request is rejected by itself
+        if (r < 0)
+            return r;
         torrent_queue_choked(wire);
+    }
+    wire->choked = true;
     return 0;
 }
 
@@ -81,7 +75,7 @@ static int
 note_reject(struct zcb_torrent_wire *wire, const struct zcb_torrent_message *m)
 {
     struct torrent_entry entry;
-    int r = clear_places(wire);
+    int r = torrent_direct_clear(wire, m);
 
     if (r < 0)
         return r;

@@ -216,7 +216,9 @@ step_payload_header(struct zcb_torrent_wire *wire, const struct zcb_torrent_mess
     int r;
 
     if (m->kind == ZCB_TORRENT_PIECE || m->kind == ZCB_TORRENT_UNKNOWN) {
-        r = torrent_payload_begin(wire, m);
+        r = m->kind == ZCB_TORRENT_PIECE ? torrent_direct_clear(wire, m) : 0;
+        if (r == 0)
+            r = torrent_payload_begin(wire, m);
         if (r == 0)
             eat(wire, m->payload_off);
         return r;

@@ -569,6 +569,76 @@ blocks_in_a_plan_stay_with_their_peer(void **state)
     end();
 }
 
+static enum zcb_torrent_verdict
+never_right(void *ctx, void *state, uint32_t piece)
+{
+    (void)ctx;
+    (void)state;
+    (void)piece;
+    return ZCB_TORRENT_HASH_WRONG;
+}
+
+static struct zcb_torrent_wire *
+wire_of(uint32_t peer, uint32_t pipeline)
+{
+    struct zcb_torrent_wire *wire;
+
+    assert_int_equal(zcb_torrent_wire_create(f.pool, f.a, peer,
+                                             &(struct zcb_torrent_wire_config){
+                                                 .flags = ZCB_TORRENT_DIRECT | ZCB_TORRENT_OFFER_FAST,
+                                                 .pipeline = pipeline,
+                                                 .peer_handshake = &peer_with_all,
+                                             },
+                                             &wire),
+                     0);
+    return wire;
+}
+
+// A piece that was wrong starts over while bytes behind its last block still wait in a plan. That plan's end
+// is not the end of another wire's, which receives the same block by now.
+static void
+a_plan_that_ends_leaves_the_blocks_of_others_alone(void **state)
+{
+    (void)state;
+    struct zcb_torrent_wire *other;
+    struct zcb_torrent_message message;
+    struct zcb_torrent_request r[4];
+    struct iovec iov[64];
+    uint8_t out[17];
+
+    start_with(2 * PIECE, 8, 8, 0);
+    zcb_torrent_wire_destroy(&f.wire);
+    zcb_torrent_assembler_destroy(&f.a);
+    assert_int_equal(zcb_torrent_assembler_create(&f.finished.geometry,
+                                                  &(struct zcb_torrent_assembler_config){ .verify = never_right }, &f.a),
+                     0);
+    f.wire = wire_of(3, 8);
+    other = wire_of(4, 1);
+    answer_requests(&f.s, &f.finished.geometry, f.out, ask());
+    assert_true(line_recv(f.wire, &f.s, SIZE_MAX, 64) > 2 * (int)PIECE);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(zcb_torrent_wire_next(f.wire, &message), 1);
+    assert_int_equal(message.result, ZCB_TORRENT_BAD);
+
+    f.s.len = f.s.sent = 0;
+    SAY0(&f.s, have_all);
+    SAY0(&f.s, unchoke);
+    assert_int_equal(line_run(other, &f.s, SIZE_MAX, 64, NULL), 0);
+    assert_int_equal(zcb_torrent_wire_output(other, 0, out, sizeof(out)), 17);
+    assert_memory_equal(out + 5, "\0\0\0\0\0\0\0\0\0\0\x40\0", 12); // the first block of the same piece
+    assert_int_equal(zcb_torrent_wire_recv_plan(other, iov, 64), 3);
+    assert_int_equal(iov[1].iov_len, BLOCK);
+    assert_int_equal(hear(f.wire, NULL), 0);
+    // 3 blocks are missing, and so are 4 of the other piece. The one in the plan stays.
+    assert_int_equal(zcb_torrent_assembler_expire(f.a, 1000000), 0);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 4), 0);
+    assert_int_equal(zcb_torrent_assembler_pick(f.a, 8, (const uint8_t *)"\x80", 2000000, r, 4), 3);
+    assert_int_equal(zcb_torrent_wire_received(other, 0), 0);
+    zcb_torrent_wire_destroy(&other);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 8), 3);
+    end();
+}
+
 static void
 a_plan_ends_with_the_next_one_and_with_the_wire(void **state)
 {
@@ -610,18 +680,12 @@ a_plan_waits_until_the_last_one_was_looked_at(void **state)
     end();
 }
 
-static void
-a_repair_without_memory_goes_on_when_there_is_some(void **state)
+// A pool of sixteen pages for the receive buffer.
+static struct zcb_pool *
+tight_pool(void)
 {
-    (void)state;
-    struct zcb_torrent_message m;
-    struct zcb_buf *held[16];
     struct zcb_pool *tight;
-    int r, held_n, blocks = 0, fails = 0;
 
-    start(4, 8, 0);
-    zcb_torrent_wire_destroy(&f.wire);
-    // A pool of sixteen pages for the receive buffer, all of them taken when the repair wants some.
     assert_int_equal(zcb_pool_create(&(struct zcb_pool_config){
                                          .tiers = { { .buffer_size = 4096, .max_buffers = 16 } },
                                          .policy = ZCB_POOL_FAIL,
@@ -629,6 +693,19 @@ a_repair_without_memory_goes_on_when_there_is_some(void **state)
                                      },
                                      &tight),
                      0);
+    return tight;
+}
+
+static void
+repair_without_memory(const uint32_t order[3])
+{
+    struct zcb_torrent_message m;
+    struct zcb_buf *held[16];
+    struct zcb_pool *tight = tight_pool();
+    int r, held_n, blocks = 0, fails = 0;
+
+    start(4, 8, 0);
+    zcb_torrent_wire_destroy(&f.wire);
     assert_int_equal(zcb_torrent_wire_create(tight, f.a, 3,
                                              &(struct zcb_torrent_wire_config){
                                                  .flags = ZCB_TORRENT_DIRECT | ZCB_TORRENT_OFFER_FAST,
@@ -640,8 +717,9 @@ a_repair_without_memory_goes_on_when_there_is_some(void **state)
     assert_int_equal(ask(), 68);
     SAY(&f.s, have, 3);
     for (uint32_t b = 0; b < 3; b++)
-        say_block(&f.s, &f.finished.geometry, 0, b * BLOCK, BLOCK);
+        say_block(&f.s, &f.finished.geometry, 0, order[b] * BLOCK, BLOCK);
     f.s.len -= 3000;
+    // All of it is taken when the repair wants some.
     for (held_n = 0; held_n < 16; held_n++)
         if (zcb_pool_acquire(tight, 4096, &held[held_n]) < 0)
             break;
@@ -668,6 +746,78 @@ a_repair_without_memory_goes_on_when_there_is_some(void **state)
     assert_int_equal(f.finished.count, 1);
     while (held_n > 0)
         zcb_buf_release(&held[--held_n]);
+    zcb_torrent_wire_destroy(&f.wire);
+    zcb_pool_destroy(&tight);
+    end();
+}
+
+// Also where a block that is repaired goes to the place in which the next bytes to be repaired lie.
+static void
+a_repair_without_memory_goes_on_when_there_is_some(void **state)
+{
+    (void)state;
+    static const uint32_t orders[][3] = { { 0, 1, 2 }, { 1, 0, 2 }, { 2, 1, 0 }, { 1, 2, 0 } };
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+        repair_without_memory(orders[i]);
+}
+
+// What a choke gives up is reserved for others by the next call: what lies there must be saved before.
+static void
+a_choke_behind_a_repair_without_memory_waits_for_it(void **state)
+{
+    (void)state;
+    static const struct zcb_torrent_handshake slow_peer = { .reserved = { 0 } };
+    struct zcb_torrent_message m;
+    struct zcb_torrent_request asked[64];
+    struct zcb_buf *held[16];
+    struct zcb_pool *tight = tight_pool();
+    uint8_t all[2] = { 0xff, 0xe0 };
+    int held_n;
+
+    start(4, 4, 0);
+    zcb_torrent_wire_destroy(&f.wire);
+    assert_int_equal(zcb_torrent_wire_create(tight, f.a, 3,
+                                             &(struct zcb_torrent_wire_config){
+                                                 .flags = ZCB_TORRENT_DIRECT,
+                                                 .pipeline = 4,
+                                                 .peer_handshake = &slow_peer,
+                                             },
+                                             &f.wire),
+                     0);
+    SAY(&f.s, bitfield, all, 2);
+    SAY0(&f.s, unchoke);
+    assert_int_equal(line_run(f.wire, &f.s, SIZE_MAX, 64, NULL), 0);
+    assert_int_equal(zcb_torrent_wire_output(f.wire, 0, f.out, sizeof(f.out)), 68);
+    SAY0(&f.s, choke);
+    for (uint32_t i = 0; i < 1200; i++)
+        SAY(&f.s, have, i % 11);
+    for (held_n = 0; held_n < 16; held_n++)
+        if (zcb_pool_acquire(tight, 4096, &held[held_n]) < 0)
+            break;
+    assert_int_equal(line_recv(f.wire, &f.s, SIZE_MAX, 64), 5 + 1200 * 9);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(zcb_torrent_wire_next(f.wire, &m), -ENOBUFS);
+    assert_int_equal(zcb_torrent_wire_outstanding(f.wire), 4);
+    while (held_n > 0)
+        zcb_buf_release(&held[--held_n]);
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &m), 1);
+    assert_int_equal(m.kind, ZCB_TORRENT_CHOKE);
+    assert_int_equal(zcb_torrent_assembler_pick(f.a, 8, all, 0, asked, 4), 4);
+    for (int i = 0; i < 4; i++) {
+        struct iovec place;
+
+        assert_int_equal(asked[i].index, 0);
+        assert_int_equal(zcb_torrent_assembler_place(f.a, &asked[i], &place), 0);
+        memset(place.iov_base, 0xee, place.iov_len);
+    }
+    for (uint32_t i = 0; i < 1200; i++) {
+        assert_int_equal(zcb_torrent_wire_next(f.wire, &m), 1);
+        assert_int_equal(m.kind, ZCB_TORRENT_HAVE);
+        assert_int_equal(m.index, i % 11);
+    }
+    assert_int_equal(zcb_torrent_wire_next(f.wire, &m), 0);
+    assert_int_equal(zcb_torrent_assembler_cancel_peer(f.a, 8), 4);
     zcb_torrent_wire_destroy(&f.wire);
     zcb_pool_destroy(&tight);
     end();
@@ -755,9 +905,11 @@ main(void)
         cmocka_unit_test(a_block_that_is_not_ours_any_more_is_not_received_in_place),
         cmocka_unit_test(an_error_is_where_it_is_also_with_a_plan_behind_it),
         cmocka_unit_test(blocks_in_a_plan_stay_with_their_peer),
+        cmocka_unit_test(a_plan_that_ends_leaves_the_blocks_of_others_alone),
         cmocka_unit_test(a_plan_ends_with_the_next_one_and_with_the_wire),
         cmocka_unit_test(a_plan_waits_until_the_last_one_was_looked_at),
         cmocka_unit_test(a_repair_without_memory_goes_on_when_there_is_some),
+        cmocka_unit_test(a_choke_behind_a_repair_without_memory_waits_for_it),
         cmocka_unit_test(a_tiny_block_whose_header_is_cut_is_foretold_once),
         cmocka_unit_test(steady_direct_receiving_allocates_nothing),
     };
