@@ -67,7 +67,8 @@ first_use(void)
     const char *wish = getenv("ZCBUF_TRACE");
 
     (void)zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
-    if (wish != NULL && *wish != '\0' && strcmp(wish, "0") != 0 && trace_function == NULL)
+    if (wish != NULL && *wish != '\0' && strcmp(wish, "0") != 0 &&
+        __atomic_load_n(&trace_function, __ATOMIC_RELAXED) == NULL)
         zcb_copies_trace(print_copy, NULL);
 }
 
