@@ -250,6 +250,8 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
 
     if (wire == NULL || packet == NULL)
         return -EINVAL;
+    if (wire->state == TORRENT_FAILED)
+        return -EBADMSG;
     if (wire->plan != NULL && wire->plan->left != 0)
         return -EBUSY;
     len = packet->len;

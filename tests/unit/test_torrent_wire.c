@@ -433,6 +433,7 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         for (size_t k = 0; k < 3; k++) {
             struct zcb_torrent_message m;
+            struct zcb_packet packet;
 
             start(&(struct zcb_torrent_wire_config){
                 .flags = rows[i].flags,
@@ -486,6 +487,9 @@ what_breaks_a_rule_closes_with_a_reason(void **state)
             // For ever.
             assert_int_equal(zcb_torrent_wire_next(f.wire, &m), -EBADMSG);
             assert_int_equal(zcb_torrent_wire_recv_plan(f.wire, &(struct iovec){ 0 }, 1), -EBADMSG);
+            packet = zcb_packet_static("\0\0\0\0", 4); // and nothing more is kept of it
+            assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), -EBADMSG);
+            assert_int_equal(packet.len, 4);
             assert_int_equal(zcb_torrent_wire_output(f.wire, 0, f.out, 1000), 0);
             end();
         }
