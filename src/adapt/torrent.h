@@ -260,6 +260,7 @@ struct zcb_torrent_wire {
     const uint8_t *in;
     size_t in_len;
     size_t in_size; // as it came
+    size_t in_max;  // more than that the chain could not take
     struct zcb_packet packet;
     struct iovec room; // a reservation of the chain that is used again and again, or empty
     struct zcb_torrent_assembler *assembler;

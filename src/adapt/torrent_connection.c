@@ -90,6 +90,7 @@ zcb_torrent_wire_create(struct zcb_pool *pool, struct zcb_torrent_assembler *ass
     wire->bits_size = zcb_torrent_bitfield_size(wire->geometry);
     if (chain.chunk_size == 0 && (wire->flags & ZCB_TORRENT_DIRECT) != 0)
         chain.chunk_size = 4096;
+    wire->in_max = chain.max_bytes != 0 ? chain.max_bytes : SIZE_MAX;
     r = set_levels(wire, c);
     if (r == 0)
         r = zcb_chain_init(&wire->chain, pool, &chain);
@@ -255,6 +256,8 @@ zcb_torrent_wire_push(struct zcb_torrent_wire *wire, struct zcb_packet *packet)
     if (wire->plan != NULL && wire->plan->left != 0)
         return -EBUSY;
     len = packet->len;
+    if (len > wire->in_max)
+        return -ENOBUFS;
     r = torrent_absorb(wire);
     if (r == 0 && zcb_chain_len(&wire->chain) != 0)
         r = zcb_chain_push(&wire->chain, packet);

@@ -768,6 +768,30 @@ push_counted(size_t len, int *released)
     f.s.sent += len;
 }
 
+// Or what is left of it could never go there.
+static void
+a_packet_longer_than_the_receive_buffer_may_be_is_refused(void **state)
+{
+    (void)state;
+    struct zcb_packet packet;
+
+    start(&(struct zcb_torrent_wire_config){
+        .peer_handshake = &peer_with_all,
+        .limits = { .max_extended = 1000 },
+        .chain = { .max_bytes = 4096 },
+    });
+    SAY(&f.s, extended, 1, 10);
+    memset(stream_grow(&f.s, 10 + 4 * 1200), 0, 10 + 4 * 1200);
+    packet = zcb_packet_static(f.s.bytes, f.s.len);
+    assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), -ENOBUFS);
+    assert_int_equal(packet.len, f.s.len);
+    packet.len = 4096;
+    assert_int_equal(zcb_torrent_wire_push(f.wire, &packet), 0);
+    assert_int_equal(hear(f.wire, &f.heard), 0);
+    assert_int_equal(f.heard.count, 1 + (4096 - 16) / 4);
+    end();
+}
+
 static void
 a_packet_is_let_go_when_all_of_it_was_looked_at(void **state)
 {
@@ -959,6 +983,7 @@ main(void)
         cmocka_unit_test(a_pause_in_a_long_message_ends),
         cmocka_unit_test(what_comes_in_different_ways_is_one_stream),
         cmocka_unit_test(a_have_counts_once_wherever_it_is_parsed),
+        cmocka_unit_test(a_packet_longer_than_the_receive_buffer_may_be_is_refused),
         cmocka_unit_test(a_packet_is_let_go_when_all_of_it_was_looked_at),
         cmocka_unit_test(a_receive_buffer_that_is_shared_is_no_trap),
         cmocka_unit_test(received_takes_no_more_than_was_planned),

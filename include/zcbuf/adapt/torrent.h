@@ -536,7 +536,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_received(struct zcb_torrent_wire *wi
 
 // Bytes that came another way, as a packet. Takes it; next() lets go of it when all of it was
 // looked at, or keeps what is left in the receive buffer. Ends a plan, as received(0).
-// 0; -EBUSY, -EBADMSG as above; zcb_chain_push()'s errors, where bytes before it still wait.
+// 0; -EBUSY, -EBADMSG as above; -ENOBUFS: longer than the receive buffer may be;
+// zcb_chain_push()'s errors, where bytes before it still wait.
 ZCB_API ZCB_MUST_CHECK int zcb_torrent_wire_push(struct zcb_torrent_wire *wire,
                                                  struct zcb_packet *packet);
 
