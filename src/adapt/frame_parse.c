@@ -151,7 +151,8 @@ zcb_frame_parse_chain(const struct zcb_chain *chain, size_t off, size_t len,
 }
 
 // How many bytes of an ICMP error are its quote: all, or what its length field says, behind which
-// extensions lie (RFC 4884, section 4).
+// extensions lie (RFC 4884, section 4). There it is 128 bytes or more; what says less is from a host
+// that does not know of this, and has something else in these bits.
 static uint32_t
 quote_len(const struct frame_view *view, const struct zcb_frame *outer)
 {
@@ -166,7 +167,7 @@ quote_len(const struct frame_view *view, const struct zcb_frame *outer)
         len = type == 1 || type == 3 ? icmp[4] * 8u : 0;
     else
         len = type == 3 || type == 11 || type == 12 ? icmp[5] * 4u : 0;
-    return len != 0 && len < outer->payload_len ? len : outer->payload_len;
+    return len >= 128 && len < outer->payload_len ? len : outer->payload_len;
 }
 
 // Which version comes next is said outside: by the protocol field, or by whose error it is. What

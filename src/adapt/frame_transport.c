@@ -3,7 +3,8 @@
 // TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792, 4443), and the options of TCP and IP.
 #include "frame.h"
 
-// The next `len` bytes as a transport header. Where it is cut, ports may be there all the same.
+// The next `len` bytes as a transport header. Where it is cut, ports may be there all the same. In
+// a quote also where its IP length ends it: some hosts write there how much they quote.
 static const uint8_t *
 header_of(struct frame_parser *parser, uint32_t len, uint8_t *scratch)
 {
@@ -11,7 +12,7 @@ header_of(struct frame_parser *parser, uint32_t len, uint8_t *scratch)
     const uint8_t *header = frame_need(parser, len, scratch);
     uint32_t there = frame_there(parser);
 
-    if (header == NULL && out->verdict == ZCB_FRAME_TRUNCATED && there >= 4) {
+    if (header == NULL && there >= 4 && (out->verdict == ZCB_FRAME_TRUNCATED || out->start != 0)) {
         out->layers |= ZCB_FRAME_PORTS;
         out->transport = out->payload;
         out->transport_len = there;

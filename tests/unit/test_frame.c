@@ -448,6 +448,13 @@ a_quote_shows_whose_packet_it_was(void **state)
     assert_int_equal(inner.transport_len, 8);
     assert_int_equal(zcb_frame_tcp_flags(bytes, &inner), 0);
 
+    // The same where the host that quotes has shortened the quoted length to it.
+    bytes[inner.network + 5] = 8;
+    bytes[inner.network + 4] = 0;
+    assert_int_equal(zcb_frame_parse_inner(bytes, &f, NULL, &inner), ZCB_FRAME_OVERRUN);
+    assert_int_equal(inner.layers, ZCB_FRAME_IPV6 | ZCB_FRAME_PORTS);
+    assert_int_equal(zcb_frame_destination_port(bytes, &inner), 80);
+
     load("ip in ip", &f);
     assert_int_equal(zcb_frame_parse_inner(bytes, &f, NULL, &inner), ZCB_FRAME_OK);
     assert_int_equal(inner.payload_len, 5);
@@ -464,7 +471,8 @@ a_quote_shows_whose_packet_it_was(void **state)
 static void
 icmp_errors_quote_and_nothing_else_does(void **state)
 {
-    uint8_t v4[48] = {0x45, 0, 0, 48, 0, 0, 0, 0, 64, 1}, v6[68] = {0x60, 0, 0, 0, 0, 28, 58, 64};
+    uint8_t v4[164] = {0x45, 0, 0, 164, 0, 0, 0, 0, 64, 1};
+    uint8_t v6[184] = {0x60, 0, 0, 0, 0, 144, 58, 64};
     uint8_t tunnel[60] = {0x45, 0, 0, 60, 0, 0, 0, 0, 64, 4, [20] = 0x45, 0, 0, 40, [29] = 17};
     struct zcb_frame f, inner;
 
@@ -479,26 +487,33 @@ icmp_errors_quote_and_nothing_else_does(void **state)
         assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
         assert_int_equal(f.layers, ZCB_FRAME_IPV6 | ZCB_FRAME_ICMPV6 |
                                        (type >= 1 && type <= 4 ? (uint32_t)ZCB_FRAME_INNER : 0));
-        // A length field, of some types alone: in words of 4 bytes, or of 8.
+        // A length field, of some types alone: in words of 4 bytes, or of 8. One below 128 bytes is
+        // none (RFC 4884, section 4).
         if (error) {
             bool extended = type == 3 || type == 11 || type == 12;
 
-            v4[25] = 4;
+            v4[25] = 32;
             assert_int_equal(zcb_frame_parse(v4, sizeof(v4), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
             assert_true(zcb_frame_parse_inner(v4, &f, NULL, &inner) > 0);
-            assert_int_equal(inner.captured, extended ? 28 + 16 : 48);
-            v4[25] = 5; // all there is
+            assert_int_equal(inner.captured, extended ? 28 + 128 : 164);
+            v4[25] = 34; // all there is
             assert_true(zcb_frame_parse_inner(v4, &f, NULL, &inner) > 0);
-            assert_int_equal(inner.captured, 48);
+            assert_int_equal(inner.captured, 164);
+            v4[25] = 31;
+            assert_true(zcb_frame_parse_inner(v4, &f, NULL, &inner) > 0);
+            assert_int_equal(inner.captured, 164);
             v4[25] = 0;
         }
         if (type >= 1 && type <= 4) {
             bool extended = type == 1 || type == 3;
 
-            v6[44] = 2;
+            v6[44] = 16;
             assert_int_equal(zcb_frame_parse(v6, sizeof(v6), ZCB_FRAME_LINK_RAW, NULL, &f), 0);
             assert_true(zcb_frame_parse_inner(v6, &f, NULL, &inner) > 0);
-            assert_int_equal(inner.captured, extended ? 48 + 16 : 68);
+            assert_int_equal(inner.captured, extended ? 48 + 128 : 184);
+            v6[44] = 15;
+            assert_true(zcb_frame_parse_inner(v6, &f, NULL, &inner) > 0);
+            assert_int_equal(inner.captured, 184);
             v6[44] = 0;
         }
     }
