@@ -20,6 +20,9 @@ enum exit_code {
     EXIT_UNREACHABLE = 5, // no peer could be reached
     EXIT_BAD_PEERS = 6,   // the peers broke the protocol or sent wrong data
     EXIT_GONE = 7,        // the peers have gone, fell silent, or lack what is missing
+    EXIT_CAPTURE = 8,     // the capture file cannot be read, or is damaged
+    EXIT_PERMISSION = 9,  // the right to open packet sockets is missing
+    EXIT_INTERFACE = 10,  // no such interface, or not one that the program works on
     EXIT_STOPPED = 130,   // SIGINT or SIGTERM
 };
 
