@@ -208,8 +208,8 @@ struct zcb_frame_rx_config {
 // the kernel. The pool must outlive the engine.
 // Whether fd is non-blocking does not matter. One allocation, no buffer yet.
 // 0; -EINVAL (NULL; batch, max_len or flags out of range; TRAINS without GRO; a reserved field);
-// -ENOTSUP (a stream socket: use zcb_chain_reserve(); SOCK_SEQPACKET; GRO on what is not UDP, or on an old kernel:
-// leave it out; not Linux); -EBADF, -ENOTSOCK; -ENOMEM.
+// -ENOTSUP (a stream socket: use zcb_chain_reserve(); SOCK_SEQPACKET; GRO on what is not UDP, or on
+// an old kernel: leave it out; not Linux); -EBADF, -ENOTSOCK; -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_frame_rx_create(int fd, struct zcb_pool *pool,
                                                const struct zcb_frame_rx_config *config,
                                                struct zcb_frame_rx **out);
