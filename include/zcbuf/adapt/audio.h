@@ -201,7 +201,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_gather(const struct zcb_audio_packet *packe
 //
 // Where an output lies inside one input, or inputs lie side by side in memory, it is a view: no
 // copy. Where it crosses inputs it is gathered: one counted copy of its bytes. Where time breaks
-// (DISCONTINUITY, or a pts that does not follow), an output ends short.
+// (DISCONTINUITY, or a pts that does not follow), an output ends short; so it does where the
+// inputs that may wait are too short to make it up.
 
 #define ZCB_AUDIO_RECHUNK_INPUTS 64 // inputs that may wait
 
@@ -273,8 +274,8 @@ struct zcb_audio_sink_config {
     uint32_t reserved[7]; // 0
 };
 
-// Makes a sink of buffers of `pool`, and touches their memory so that it is resident. The pool may
-// be destroyed before the sink: its buffers stay valid.
+// Makes a sink of buffers of `pool`, and touches their memory so that it is resident. The pool
+// must not be destroyed before the sink is; what is out after that needs neither.
 // 0; -EINVAL (NULL, format, a config out of bounds, buffers above max_buffers, an unknown flag or
 // policy, a reserved field); -ERANGE (a packet above ZCB_AUDIO_MAX_PACKET); -ENOMEM; acquire's
 // errors; where helper_ms is set, what pthread_create said.
