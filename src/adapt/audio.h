@@ -48,10 +48,11 @@ audio_add(uint64_t *counter, uint64_t n)
     __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+// A gauge that may be set back by another thread.
 static inline void
 audio_most(uint64_t *gauge, uint64_t value)
 {
-    if (value > *gauge)
+    if (value > __atomic_load_n(gauge, __ATOMIC_RELAXED))
         __atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 

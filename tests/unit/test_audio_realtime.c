@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//
+// The capture thread's calls make no system call, call no allocator, and wait for no lock. Proved by
+// a filter that traps every system call of that thread, while other threads read, service, and hold
+// every lock that the sink and its pool have.
+
+#include "testing.h"
+
+#include "audio_testing.h"
+
+#include <pthread.h>
+
+#include "support/alloc_count.h"
+
+#if defined(__linux__)
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include "adapt/audio.h"
+
+enum { PACKETS = 3000, READERS = 3 };
+
+#if defined(__linux__) && defined(PR_SET_SECCOMP) && defined(SECCOMP_RET_TRAP)
+
+// From now on any system call of this thread but the end of the process is its death by SIGSYS.
+static void
+trap_system_calls(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+    };
+    struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+static void
+make_a_call(void *arg)
+{
+    (void)arg;
+    trap_system_calls();
+    (void)syscall(__NR_getppid);
+    _exit(0);
+}
+
+static bool
+can_trap(void)
+{
+    struct child child = child_run(make_a_call, NULL);
+
+    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == 77)
+        return false;
+    assert_true(child_died_of(&child, SIGSYS)); // the trap itself works
+    return true;
+}
+
+#else
+
+static void
+trap_system_calls(void)
+{
+}
+
+static bool
+can_trap(void)
+{
+    return false;
+}
+
+#endif
+
+struct scene {
+    enum zcb_audio_full full;
+    uint32_t flags;
+    bool locked; // somebody holds all locks: no readers, no helper
+    struct zcb_pool *pool;
+    struct zcb_audio_sink *sink;
+    int holds, done; // atomic
+};
+
+static void *
+reader(void *arg)
+{
+    struct scene *scene = arg;
+    struct zcb_audio_consumer *consumer = must_listen(scene->sink, ZCB_AUDIO_LAG_SKIP, 4);
+    struct zcb_audio_packet packet;
+    int result;
+
+    __atomic_fetch_add(&scene->holds, 1, __ATOMIC_SEQ_CST);
+    while ((result = zcb_audio_consumer_read(consumer, 50, &packet)) != 0)
+        if (result > 0)
+            zcb_audio_packet_unref(&packet);
+    zcb_audio_consumer_close(&consumer);
+    __atomic_fetch_add(&scene->done, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+// Runs under the pool's lock, and never ends.
+static int
+purge_for_ever(void *ctx, void *ptr, size_t len, bool now)
+{
+    struct scene *scene = ctx;
+
+    (void)ptr, (void)len, (void)now;
+    __atomic_store_n(&scene->holds, 1, __ATOMIC_SEQ_CST);
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void *
+holder(void *arg)
+{
+    struct scene *scene = arg;
+
+    pthread_mutex_lock(&scene->sink->lock);
+    for (uint32_t i = 0; i < scene->sink->max_consumers; i++)
+        pthread_mutex_lock(&scene->sink->consumers[i].lock);
+    (void)zcb_pool_trim(scene->pool, 0);
+    CHECK(!"purge does not run");
+    return NULL;
+}
+
+static void
+capture(void *arg)
+{
+    struct scene *scene = arg;
+    struct zcb_audio_sink_config config = {.full = scene->full,
+                                           .flags = scene->flags,
+                                           .conceal_frames = 1000,
+                                           .helper_ms = scene->locked ? 0 : 1};
+    static const uint8_t delivery[256 * 8];
+    const void *planes[] = {delivery};
+    struct zcb_source source = *zcb_source_libc();
+    struct zcb_pool_config pool_config = {.source = &source};
+    struct zcb_audio_consumer *idle;
+    uint64_t number = 0, allocations;
+    int threads = scene->locked ? 1 : READERS;
+    pthread_t thread;
+
+    source.ctx = scene;
+    source.purge = purge_for_ever;
+    scene->pool = must_create(&pool_config);
+    scene->sink = must_sink(scene->pool, &config);
+    idle = must_listen(scene->sink, ZCB_AUDIO_LAG_DROP_OLDEST, 8);
+    for (int i = 0; i < threads; i++)
+        CHECK(pthread_create(&thread, NULL, scene->locked ? holder : reader, scene) == 0);
+    while (__atomic_load_n(&scene->holds, __ATOMIC_SEQ_CST) < threads)
+        usleep(100);
+    CHECK(zcb_audio_sink_warm(scene->sink) == 0);
+
+    trap_system_calls();
+    allocations = zcb_alloc_count();
+    for (uint32_t n = 0; n < PACKETS; n++) {
+        // Now and then a gap to conceal, a duplicate, a jump.
+        struct zcb_audio_stamp stamp = {.flags = ZCB_AUDIO_HAS_PTS | ZCB_AUDIO_HAS_SEQUENCE,
+                                        .sequence = n,
+                                        .pts_frames = n * 480ul + n / 100 * 700,
+                                        .now_ns = n};
+
+        if (n % 7 == 3)
+            must_deliver(scene->sink, 480, &stamp, &number);
+        else if (n % 7 == 4)
+            CHECK(zcb_audio_sink_write(scene->sink, planes, 2048, NULL) >= 0);
+        else
+            CHECK(zcb_audio_sink_write(scene->sink, planes, 2048, &stamp) >= 0);
+        if (n % 500 == 499)
+            zcb_audio_sink_flush(scene->sink);
+    }
+    zcb_audio_sink_end(scene->sink);
+    if (scene->locked)
+        CHECK(zcb_alloc_count() == allocations);
+    else
+        while (__atomic_load_n(&scene->done, __ATOMIC_SEQ_CST) < threads)
+            continue;
+    (void)idle;
+    _exit(0);
+}
+
+static void
+prove(bool locked)
+{
+    if (ZCB_UNDER_TSAN || !can_trap()) {
+        print_message("skipped: %s\n", ZCB_UNDER_TSAN ? "ThreadSanitizer makes calls of its own"
+                                                      : "no seccomp filter here");
+        skip();
+    }
+    for (int full = ZCB_AUDIO_DROP_NEWEST; full <= ZCB_AUDIO_OVERWRITE; full++)
+        for (uint32_t flags = 0; flags <= ZCB_AUDIO_AS_DELIVERED; flags++) {
+            struct scene scene = {
+                .full = (enum zcb_audio_full)full, .flags = flags, .locked = locked};
+            struct child child = child_run(capture, &scene);
+
+            assert_child_succeeded(child);
+        }
+}
+
+static void
+capture_makes_no_system_call_while_others_read_and_service(void **state)
+{
+    (void)state;
+    prove(false);
+}
+
+static void
+capture_ends_and_allocates_nothing_while_somebody_holds_every_lock(void **state)
+{
+    (void)state;
+    prove(true);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(capture_makes_no_system_call_while_others_read_and_service),
+        cmocka_unit_test(capture_ends_and_allocates_nothing_while_somebody_holds_every_lock),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
