@@ -10,6 +10,8 @@
 
 #include "support/alloc_count.h"
 
+#include "adapt/audio.h"
+
 static struct zcb_pool *pool;
 
 static int
@@ -424,6 +426,7 @@ consumers_come_and_go(void **state)
     must_deliver(sink, 960, NULL, &sent);
     assert_int_equal(zcb_audio_consumer_waiting(b), 2);
     assert_int_equal(must_sink_stats(sink).in_use, 2);
+    assert_int_equal(must_read_first(a), 480);
     zcb_audio_consumer_close(&a);
     zcb_audio_consumer_close(&a);
     assert_null(a);
@@ -436,8 +439,109 @@ consumers_come_and_go(void **state)
     must_deliver(sink, 480, NULL, &sent);
     assert_int_equal(must_read_first(c), 3 * 480);
     assert_int_equal(must_consumer_stats(c).offered, 1);
+    assert_int_equal(must_consumer_stats(c).discontinuities, 0); // it has seen none before
     zcb_audio_consumer_close(&c);
     zcb_audio_sink_destroy(&sink);
+}
+
+static void
+the_oldest_is_what_waits_longest_anywhere(void **state)
+{
+    struct zcb_audio_sink_config config = {
+        .buffers = 4, .max_buffers = 4, .full = ZCB_AUDIO_DROP_OLDEST};
+    struct zcb_audio_sink *sink = must_sink(pool, &config);
+    struct zcb_audio_consumer *ahead = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+    struct zcb_audio_consumer *behind = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+    uint64_t sent = 0;
+
+    (void)state;
+    must_deliver(sink, 4 * 480, NULL, &sent);
+    (void)must_read_first(ahead);
+    (void)must_read_first(ahead);
+    must_deliver(sink, 480, NULL, &sent);
+    for (uint64_t n = 2; n < 5; n++)
+        assert_int_equal(must_read_first(ahead), n * 480);
+    for (uint64_t n = 1; n < 5; n++)
+        assert_int_equal(must_read_first(behind), n * 480);
+    assert_int_equal(must_consumer_stats(ahead).dropped_oldest, 0);
+    assert_int_equal(must_consumer_stats(behind).dropped_oldest, 1);
+    zcb_audio_consumer_close(&ahead);
+    zcb_audio_consumer_close(&behind);
+    zcb_audio_sink_destroy(&sink);
+}
+
+static void
+a_gap_is_flagged_for_those_too_who_come_after_it(void **state)
+{
+    struct zcb_audio_sink_config config = {.buffers = 1, .max_buffers = 1};
+    struct zcb_audio_sink *sink = must_sink(pool, &config);
+    struct zcb_audio_consumer *first = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0), *second;
+    struct zcb_audio_packet packet;
+    uint64_t sent = 0;
+
+    (void)state;
+    must_deliver(sink, 960, NULL, &sent);
+    (void)must_read_first(first);
+    second = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+    must_deliver(sink, 480, NULL, &sent);
+    packet = must_read(second);
+    assert_int_equal(packet.flags, ZCB_AUDIO_DISCONTINUITY);
+    zcb_audio_packet_unref(&packet);
+    zcb_audio_consumer_close(&first);
+    zcb_audio_consumer_close(&second);
+    zcb_audio_sink_destroy(&sink);
+}
+
+// The capture thread may have looked at a consumer just before it was closed.
+static void
+put_into_a_closed_queue(struct zcb_audio_sink *sink, uint64_t *sent)
+{
+    struct zcb_audio_consumer *consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 4),
+                              *seen = consumer;
+    uint32_t mode = consumer->mode;
+
+    zcb_audio_consumer_close(&consumer);
+    seen->mode = mode;
+    must_deliver(sink, 480, NULL, sent);
+    seen->mode = 0;
+    assert_int_equal(must_sink_stats(sink).in_use, 1);
+}
+
+static void
+what_came_into_a_queue_while_it_was_closed_is_taken_out_again(void **state)
+{
+    struct zcb_audio_sink *sink = must_sink(pool, NULL);
+    struct zcb_audio_consumer *consumer;
+    uint64_t sent = 0;
+
+    (void)state;
+    put_into_a_closed_queue(sink, &sent);
+    must_deliver(sink, 480, NULL, &sent); // by the capture thread
+    assert_int_equal(must_sink_stats(sink).in_use, 0);
+    put_into_a_closed_queue(sink, &sent);
+    consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0); // by who opens it
+    assert_true(has_nothing(consumer));
+    assert_int_equal(must_sink_stats(sink).in_use, 0);
+    zcb_audio_consumer_close(&consumer);
+    put_into_a_closed_queue(sink, &sent);
+    zcb_audio_sink_destroy(&sink); // by the end
+    assert_int_equal(must_stats(pool).total.live, 0);
+}
+
+static void
+a_span_that_was_not_committed_leaves_nothing_behind(void **state)
+{
+    struct zcb_audio_sink *sink = must_sink(pool, NULL);
+    struct zcb_audio_span span;
+
+    (void)state;
+    assert_int_equal(zcb_audio_sink_begin(sink, 100, NULL, &span), 0);
+    assert_int_equal(zcb_audio_sink_begin(sink, 100, NULL, &span), 0);
+    assert_int_equal(must_sink_stats(sink).in_use, 1);
+    zcb_audio_sink_end(sink);
+    assert_int_equal(must_sink_stats(sink).in_use, 0);
+    zcb_audio_sink_destroy(&sink);
+    assert_int_equal(must_stats(pool).total.live, 0);
 }
 
 // ---- buffers
@@ -712,6 +816,10 @@ main(void)
         TEST(every_policy_at_exhaustion_keeps_what_it_says),
         TEST(each_consumer_lags_by_its_own_policy),
         TEST(consumers_come_and_go),
+        TEST(the_oldest_is_what_waits_longest_anywhere),
+        TEST(a_gap_is_flagged_for_those_too_who_come_after_it),
+        TEST(what_came_into_a_queue_while_it_was_closed_is_taken_out_again),
+        TEST(a_span_that_was_not_committed_leaves_nothing_behind),
         TEST(thirty_thousand_packets_need_ten_buffers),
         TEST(service_prepares_for_a_peak_and_gives_back_after_it),
         TEST(packets_outlive_their_sink_and_consumers_read_what_is_left),

@@ -332,7 +332,8 @@ struct zcb_audio_span {
 //                                               counted on until it moves. Else as a jump
 //
 // A sequence gap without times is taken for as many deliveries of `frames` frames. With both, time
-// says how much is missing. Where time breaks, a packet that is under way ends short.
+// says how much is missing. Nothing is concealed in front of a stamp with DISCONTINUITY. Where time
+// breaks, a packet that is under way ends short.
 // 0; -EINVAL (NULL, frames 0 or above 2^24, unknown stamp flags, after end). Cost: O(1), and what
 // concealing takes: at most conceal_frames of zeros; DROP_OLDEST and OVERWRITE: O(buffers x
 // consumers) when no buffer is free.
