@@ -13,7 +13,6 @@
 #include "audio.h"
 
 #include <errno.h>
-#include <time.h>
 #if defined(__linux__)
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -180,7 +179,7 @@ audio_deadline(uint64_t from_now_ms)
 {
     struct timespec at;
 
-    clock_gettime(CLOCK_MONOTONIC, &at);
+    clock_gettime(AUDIO_CLOCK, &at);
     at.tv_sec += (time_t)(from_now_ms / 1000);
     at.tv_nsec += (long)(from_now_ms % 1000) * 1000000;
     if (at.tv_nsec >= 1000000000) {

@@ -4,7 +4,6 @@
 #include "audio.h"
 
 #include <signal.h>
-#include <time.h>
 
 #define IDLE_ROUNDS 64 // service() calls with buffers to spare, before one goes back
 #define NAP_MIN_MS 1
@@ -18,7 +17,9 @@ audio_cond_init(pthread_cond_t *cond)
 
     if (err != 0)
         return -err;
-    err = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+#if !defined(__APPLE__)
+    err = pthread_condattr_setclock(&attr, AUDIO_CLOCK);
+#endif
     if (err == 0)
         err = pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
