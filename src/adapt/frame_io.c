@@ -5,7 +5,34 @@
 #include <string.h>
 #include <time.h>
 
+#include <zcbuf/buf.h>
+#include <zcbuf/copies.h>
+
 extern inline void zcb_frame_arrivals_release(struct zcb_frame_arrival *arrivals, int n);
+
+int
+frame_io_copy(struct zcb_pool *pool, const struct zcb_packet *from, struct zcb_packet *out)
+{
+    size_t len = from->len;
+    struct zcb_buf *buf;
+    uint8_t *at;
+    int result;
+
+    result = zcb_pool_acquire_flags(pool, len, ZCB_ACQUIRE_NOWAIT, &buf);
+    if (result < 0)
+        return result;
+    result = zcb_buf_append(buf, len, &at);
+    if (result < 0) { // cannot be: it was asked for
+        zcb_buf_release(&buf);
+        return result;
+    }
+    if (len != 0) {
+        memcpy(at, from->data, len);
+        zcb_count_copy(ZCB_COPY_APPEND, len);
+    }
+    zcb_buf_share(&buf, out);
+    return 0;
+}
 
 static int64_t
 now_ns(void)

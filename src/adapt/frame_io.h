@@ -56,6 +56,10 @@ frame_io_clear(struct zcb_frame_arrival *out)
     out->reserved[1] = 0;
 }
 
+// A counted copy in a buffer of the pool, which is not waited for, whatever the pool's policy: recv has
+// a timeout of its own. 0, or acquire's errors.
+int frame_io_copy(struct zcb_pool *pool, const struct zcb_packet *from, struct zcb_packet *out);
+
 // What tpacket headers and PACKET_AUXDATA have in common.
 static inline uint32_t
 frame_io_status_flags(uint32_t status)

@@ -283,7 +283,7 @@ copy_block(struct zcb_frame_ring *ring, struct zcb_frame_arrival *out, size_t n)
         const uint8_t *next = read_frame(ring->frame, a);
         struct zcb_packet frame = a->packet;
 
-        result = zcb_packet_copy(ring->pool, frame.data, frame.len, &a->packet);
+        result = frame_io_copy(ring->pool, &frame, &a->packet);
         if (result < 0) {
             ring->stats.out_of_buffers++;
             return got != 0 ? (int)got : result;

@@ -338,6 +338,7 @@ take_bytes(struct zcb_frame_rx *rx, uint32_t i, size_t len, struct zcb_frame_arr
 {
     struct zcb_buf **buf = &rx->bufs[i];
     uint8_t *data = zcb_buf_data(*buf);
+    struct zcb_packet whole;
     size_t room, pad;
 
     if (zcb_buf_set_len(*buf, len) < 0 || len == 0)
@@ -349,7 +350,8 @@ take_bytes(struct zcb_frame_rx *rx, uint32_t i, size_t len, struct zcb_frame_arr
             zcb_buf_release(buf); // cannot be: there is room for it
         return;
     }
-    if (len < rx->copy_below && zcb_packet_copy(rx->pool, data, len, &out->packet) == 0) {
+    whole = zcb_packet_static(data, len);
+    if (len < rx->copy_below && frame_io_copy(rx->pool, &whole, &out->packet) == 0) {
         out->flags |= ZCB_FRAME_IO_COPIED;
         rx->stats.copied_packets++;
         rx->stats.copied_bytes += len;

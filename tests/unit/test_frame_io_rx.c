@@ -617,6 +617,29 @@ a_small_message_does_not_pin_a_large_buffer(void **state)
 }
 
 static void
+a_copy_is_not_waited_for(void **state)
+{
+    (void)state;
+    const struct zcb_pool_config waits = {
+        .tiers = {{.buffer_size = 4096, .max_buffers = 1}, {.buffer_size = 65536}},
+        .policy = ZCB_POOL_WAIT,
+        .wait_ms = 10000,
+    };
+    struct zcb_buf *last;
+
+    start_in(&waits, &(struct zcb_frame_rx_config){.max_len = 65507});
+    last = must_acquire(f.pool, 1);
+    must_send(f.udp.tx, 5, 100);
+    assert_int_equal(zcb_frame_rx_recv(f.rx, f.in, 64, 1000), 1);
+    assert_int_equal(f.in[0].flags, 0);
+    assert_int_equal(zcb_packet_pinned(&f.in[0].packet), 65536);
+    assert_int_equal(must_stats(f.pool).total.waits, 0);
+    zcb_frame_arrivals_release(f.in, 1);
+    zcb_buf_release(&last);
+    end();
+}
+
+static void
 a_message_above_all_tiers_comes_whole(void **state)
 {
     (void)state;
@@ -922,6 +945,7 @@ main(void)
         cmocka_unit_test(trains_may_be_had_whole),
         cmocka_unit_test(of_a_train_that_is_too_long_the_cut_and_the_lost_datagrams_are_counted),
         cmocka_unit_test(a_small_message_does_not_pin_a_large_buffer),
+        cmocka_unit_test(a_copy_is_not_waited_for),
         cmocka_unit_test(a_message_above_all_tiers_comes_whole),
         cmocka_unit_test(an_icmp_answer_is_an_error_and_the_engine_goes_on),
         cmocka_unit_test(a_pool_with_nothing_left_is_an_error_and_nothing_is_lost),
