@@ -726,6 +726,7 @@ init_fails_cleanly_where_there_is_no_memory(void **state)
         assert_int_equal(zcb_alloc_live(), live);
     }
     zcb_alloc_fail(1, false);
+    __asm__ volatile("" : : "r"(&tx) : "memory"); // or clang leaves out an allocation that nobody sees
     assert_int_equal(zcb_uring_tx_init(&tx, &f.ring, f.udp.tx, 0), -ENOMEM);
     zcb_alloc_fail(0, false);
     end();
