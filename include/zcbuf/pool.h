@@ -59,7 +59,8 @@ enum zcb_pool_policy {
     ZCB_POOL_FAIL,
     // Wait up to wait_ms for one to come back, then -ETIMEDOUT; also where the source has no
     // memory. At once, without waiting, what waiting cannot help: -ENOBUFS for more than max_bytes
-    // allows, -ENOBUFS or -ENOMEM where nothing is out that could come back.
+    // allows, -ENOBUFS or -ENOMEM where nothing is out that could come back. Who waits is served in
+    // no order.
     ZCB_POOL_WAIT,
 };
 
