@@ -31,17 +31,14 @@ acquire(struct zcb_pool *pool, size_t bytes, struct zcb_buf **out)
 }
 
 static struct zcb_image_buf
-start(const struct zcb_image_layout *layout)
+start(uint32_t width, uint32_t height, uint16_t format, uint16_t planes)
 {
-    struct zcb_image_buf image = {
-        .width = layout->width,
-        .height = layout->height,
-        .format = layout->format,
-        .planes = layout->planes,
+    return (struct zcb_image_buf){
+        .width = width,
+        .height = height,
+        .format = format,
+        .planes = planes,
     };
-
-    memcpy(image.stride, layout->stride, layout->planes * sizeof(image.stride[0]));
-    return image;
 }
 
 int
@@ -55,12 +52,14 @@ zcb_image_acquire(struct zcb_pool *pool, const struct zcb_image_layout *layout,
     if (pool == NULL || layout == NULL || out == NULL || image_layout_check(layout, reach) < 0 ||
         image_layout_inside(layout, reach, layout->bytes) < 0)
         return -EINVAL;
-    image = start(layout);
+    image = start(layout->width, layout->height, layout->format, layout->planes);
     result = acquire(pool, layout->bytes, &image.buf[0]);
     if (result < 0)
         return result;
-    for (unsigned i = 0; i < layout->planes; i++)
+    for (unsigned i = 0; i < layout->planes; i++) {
         image.plane[i] = zcb_buf_data(image.buf[0]) + layout->offset[i];
+        image.stride[i] = layout->stride[i];
+    }
     *out = image;
     return 0;
 }
@@ -74,7 +73,7 @@ zcb_image_acquire_planes(struct zcb_pool *pool, const struct zcb_image_layout *l
 
     if (pool == NULL || layout == NULL || out == NULL || image_layout_check(layout, reach) < 0)
         return -EINVAL;
-    image = start(layout);
+    image = start(layout->width, layout->height, layout->format, layout->planes);
     for (unsigned i = 0; i < layout->planes; i++) {
         size_t bytes;
         int result = -EINVAL;
@@ -87,6 +86,7 @@ zcb_image_acquire_planes(struct zcb_pool *pool, const struct zcb_image_layout *l
             return result;
         }
         image.plane[i] = zcb_buf_data(image.buf[i]);
+        image.stride[i] = layout->stride[i];
         image.holder[i] = (uint8_t)i;
     }
     *out = image;
@@ -256,12 +256,7 @@ zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool, struct z
 
     if (image == NULL || out == NULL)
         return -EINVAL;
-    to = (struct zcb_image_buf){
-        .width = image->width,
-        .height = image->height,
-        .format = image->format,
-        .planes = image->planes,
-    };
+    to = start(image->width, image->height, image->format, image->planes);
     // All memory first: until it is there, everything can be put back.
     for (unsigned i = 0; i < image->planes && result == 0; i++) {
         unsigned mask = planes_with(image, i);
@@ -312,12 +307,7 @@ zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool, struct zcb_
         *out = empty_image;
         return 0;
     }
-    to = (struct zcb_image_buf){
-        .width = image->width,
-        .height = image->height,
-        .format = image->format,
-        .planes = image->planes,
-    };
+    to = start(image->width, image->height, image->format, image->planes);
     result = acquire_copy(image, (1u << image->planes) - 1, pool, &to);
     if (result < 0)
         return result;
