@@ -251,6 +251,7 @@ int
 zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool, struct zcb_image_buf *out)
 {
     struct zcb_image_buf to;
+    struct zcb_image was;
     unsigned copied = 0;
     int result = 0;
 
@@ -284,13 +285,14 @@ zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool, struct z
             copy_plane(image, i, to.plane[i], to.stride[i], ZCB_COPY_UNSHARE);
             result++;
         }
-    for (unsigned i = 0; i < image->planes; i++) {
-        struct zcb_packet old = image->plane[i];
+    was = *image;
+    *image = empty_image; // first, as in unref
+    for (unsigned i = 0; i < was.planes; i++) {
+        struct zcb_packet old = was.plane[i];
 
-        if ((copied & (1u << i)) && image_leads(image, i))
+        if ((copied & (1u << i)) && image_leads(&was, i))
             zcb_packet_unref(&old);
     }
-    *image = empty_image;
     *out = to;
     return result;
 }
