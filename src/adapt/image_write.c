@@ -166,8 +166,6 @@ acquire_copy(const struct zcb_image *image, unsigned mask, struct zcb_pool *pool
     size_t offset[ZCB_IMAGE_PLANES], bytes;
     int result;
 
-    if (pool == NULL)
-        return -EINVAL;
     for (unsigned i = 0; i < ZCB_IMAGE_PLANES; i++) {
         row_bytes[i] = zcb_image_row_bytes(image, i);
         rows[i] = zcb_image_rows_of(image, i);
@@ -225,7 +223,7 @@ take_in_place(const struct zcb_image *image, unsigned mask, struct zcb_image_buf
     struct zcb_packet span = image->plane[first];
     const uint8_t *end = span.data + span.len, *begin;
 
-    if (span.owner == NULL || has_overlap(image, mask))
+    if (has_overlap(image, mask))
         return false;
     for (unsigned i = first + 1; i < image->planes; i++)
         if (mask & (1u << i)) {
@@ -236,7 +234,8 @@ take_in_place(const struct zcb_image *image, unsigned mask, struct zcb_image_buf
         }
     begin = span.data;
     span.len = (size_t)(end - begin);
-    if (zcb_packet_make_writable(&span, NULL, &out->buf[first]) < 0) // without a pool: no copy
+    // Without a pool: what would have to be copied (static memory, too) is refused.
+    if (zcb_packet_make_writable(&span, NULL, &out->buf[first]) < 0)
         return false;
     for (unsigned i = first; i < image->planes; i++)
         if (mask & (1u << i)) {

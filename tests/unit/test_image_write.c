@@ -354,6 +354,67 @@ of_a_shared_view_its_own_rows_and_columns_are_copied(void **state)
     must_end(&pool);
 }
 
+// The buffer that is copied into was filled before: what is no pixel of the view stays.
+static void
+what_lies_around_a_view_is_not_copied_with_it(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL), *target = small_pool(16384, 1);
+
+    (void)state;
+    for (size_t f = 0; f < FORMATS; f++) {
+        const struct format_row *row = &format_rows[f];
+        struct zcb_image image = must_draw(pool, row->format, 40, 30, false, 9), view;
+        struct zcb_buf *before = must_acquire(target, 16384);
+        struct zcb_image_buf buf;
+        size_t pixels = 0;
+
+        memset(zcb_buf_data(before), 0xee, 16384);
+        zcb_buf_release(&before);
+        assert_int_equal(zcb_image_crop(&image, 10, 4, 13, 7, &view), 0);
+        assert_int_equal(zcb_image_make_writable(&view, target, &buf), row->planes);
+        for (size_t i = 0; i < 16384; i++)
+            pixels += buf.plane[0][i] != 0xee;
+        assert_int_equal(pixels, pixel_bytes(row, 13, 7));
+        zcb_image_buf_release(&buf);
+        zcb_image_unref(&image);
+    }
+    must_end(&target);
+    must_end(&pool);
+}
+
+static void
+expect_empty(void *ctx, void *data, size_t len)
+{
+    (void)data, (void)len;
+    CHECK(is_empty(ctx));
+    releases++;
+}
+
+static void
+a_release_hook_finds_the_variable_empty(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_image_layout layout = must_layout(ZCB_IMAGE_GRAY, 4, 4, 1);
+    struct zcb_image_buf buf;
+    struct zcb_packet packet;
+    struct zcb_image image;
+
+    (void)state;
+    releases = 0;
+    for (int way = 0; way < 2; way++) {
+        assert_int_equal(zcb_packet_wrap(foreign, 16, expect_empty, &image, &packet), 0);
+        assert_int_equal(zcb_image_wrap(&layout, &packet, &image), 0);
+        if (way == 0) {
+            zcb_image_unref(&image);
+        } else {
+            assert_int_equal(zcb_image_make_writable(&image, pool, &buf), 1);
+            zcb_image_buf_release(&buf);
+        }
+        assert_int_equal(releases, way + 1);
+    }
+    must_end(&pool);
+}
+
 static void
 a_view_that_is_alone_is_written_in_place_and_nothing_around_it(void **state)
 {
@@ -742,6 +803,8 @@ main(void)
         cmocka_unit_test(two_planes_may_be_the_same_bytes_until_they_are_written),
         cmocka_unit_test(pixels_that_nobody_else_sees_stay_where_they_are),
         cmocka_unit_test(of_a_shared_view_its_own_rows_and_columns_are_copied),
+        cmocka_unit_test(what_lies_around_a_view_is_not_copied_with_it),
+        cmocka_unit_test(a_release_hook_finds_the_variable_empty),
         cmocka_unit_test(a_view_that_is_alone_is_written_in_place_and_nothing_around_it),
         cmocka_unit_test(planes_of_other_blocks_are_copied_only_where_they_are_shared),
         cmocka_unit_test(blocks_that_take_turns_are_kept_apart),
