@@ -280,6 +280,35 @@ two_planes_may_be_the_same_bytes_until_they_are_written(void **state)
     must_end(&pool);
 }
 
+// The program has wrapped the same memory twice; each block is nobody else's, their bytes are.
+static void
+two_blocks_of_the_same_memory_are_both_copied(void **state)
+{
+    static const size_t copied[] = {12, 12};
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_image_layout layout = must_layout(ZCB_IMAGE_YUV420, 6, 8, 1);
+    struct zcb_packet planes[3];
+    struct zcb_image_buf buf;
+    struct zcb_image image;
+
+    (void)state;
+    releases = 0;
+    planes[0] = must_packet(pool, 48);
+    for (int i = 1; i < 3; i++) {
+        struct zcb_buf *wrapped;
+
+        assert_int_equal(zcb_buf_wrap(foreign, 12, 12, count_release, NULL, &wrapped), 0);
+        zcb_buf_share(&wrapped, &planes[i]);
+    }
+    assert_int_equal(zcb_image_wrap_planes(&layout, planes, &image), 0);
+    watch();
+    assert_int_equal(zcb_image_make_writable(&image, pool, &buf), 2);
+    assert_true(saw(ZCB_COPY_UNSHARE, 2, copied));
+    assert_int_equal(releases, 2);
+    zcb_image_buf_release(&buf);
+    must_end(&pool);
+}
+
 // ---- copy-on-write
 
 static void
@@ -716,6 +745,26 @@ a_call_that_fails_leaves_the_image_whole(void **state)
     must_end(&pool);
 }
 
+// The first block is too large for the pool; the ones behind it would fit.
+static void
+the_first_failure_is_the_answer(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL), *small = small_pool(1024, 4);
+    struct zcb_image image = must_draw(pool, ZCB_IMAGE_YUV420, 64, 32, true, 3), was = image;
+    struct zcb_image other = zcb_image_ref(&image);
+    struct zcb_image_buf buf;
+
+    (void)state;
+    watch();
+    assert_int_equal(zcb_image_make_writable(&image, small, &buf), -ENOBUFS);
+    assert_true(saw_nothing());
+    assert_memory_equal(&image, &was, sizeof(was));
+    zcb_image_unref(&image);
+    zcb_image_unref(&other);
+    must_end(&small);
+    must_end(&pool);
+}
+
 static void
 a_copy_of_its_own_is_all_that_a_small_view_keeps(void **state)
 {
@@ -801,6 +850,7 @@ main(void)
         cmocka_unit_test(a_layout_that_nobody_made_is_refused),
         cmocka_unit_test(what_the_pool_refuses_is_passed_on_and_nothing_is_kept),
         cmocka_unit_test(two_planes_may_be_the_same_bytes_until_they_are_written),
+        cmocka_unit_test(two_blocks_of_the_same_memory_are_both_copied),
         cmocka_unit_test(pixels_that_nobody_else_sees_stay_where_they_are),
         cmocka_unit_test(of_a_shared_view_its_own_rows_and_columns_are_copied),
         cmocka_unit_test(what_lies_around_a_view_is_not_copied_with_it),
@@ -812,6 +862,7 @@ main(void)
         cmocka_unit_test(bytes_that_a_writer_published_are_shared_with_it),
         cmocka_unit_test(nothing_behind_the_last_pixel_is_read),
         cmocka_unit_test(a_call_that_fails_leaves_the_image_whole),
+        cmocka_unit_test(the_first_failure_is_the_answer),
         cmocka_unit_test(a_copy_of_its_own_is_all_that_a_small_view_keeps),
         cmocka_unit_test(planes_side_by_side_are_no_overlap),
     };
