@@ -516,6 +516,7 @@ images_are_let_go_of_at_the_end_of_a_scope(void **state)
 
         assert_int_equal(zcb_image_acquire(pool, &layout, &buf), 0);
         assert_int_equal(must_stats(pool).total.live, 3);
+        assert_int_equal(image.planes, 2);
     }
     must_end(&pool);
 }
