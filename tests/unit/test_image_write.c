@@ -580,12 +580,13 @@ memory_that_may_not_be_written_is_copied_though_nobody_shares_it(void **state)
     (void)state;
     for (size_t i = 0; i < layout.bytes; i++)
         foreign[i] = (uint8_t)(i * 3);
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 5; way++) {
         struct zcb_packet packet, planes[3];
         struct zcb_buf_storage storage;
         struct zcb_image_buf buf;
         struct zcb_image image;
         struct zcb_buf *whole;
+        FILE *file;
 
         releases = 0;
         switch (way) {
@@ -600,16 +601,24 @@ memory_that_may_not_be_written_is_copied_though_nobody_shares_it(void **state)
                                     NULL);
             zcb_buf_share(&whole, &packet);
             break;
+        case 3: // a file
+            file = tmpfile();
+            assert_non_null(file);
+            assert_int_equal(fwrite(foreign, 1, layout.bytes, file), layout.bytes);
+            assert_int_equal(fflush(file), 0);
+            assert_int_equal(zcb_map_file(fileno(file), 0, layout.bytes, 0, &packet), 0);
+            fclose(file);
+            break;
         default: // static planes, one by one
             packet = zcb_packet_static(NULL, 0);
             for (int i = 0; i < 3; i++)
                 planes[i] = zcb_packet_static(foreign + layout.offset[i], len[i]);
         }
-        if (way == 3)
+        if (way == 4)
             assert_int_equal(zcb_image_wrap_planes(&layout, planes, &image), 0);
         else
             assert_int_equal(zcb_image_wrap(&layout, &packet, &image), 0);
-        assert_true(zcb_image_is_unique(&image) == (way == 0 || way == 2));
+        assert_true(zcb_image_is_unique(&image) == (way == 0 || way == 2 || way == 3));
         watch();
         if (way == 2) {
             assert_int_equal(zcb_image_make_writable(&image, NULL, &buf), 0);
