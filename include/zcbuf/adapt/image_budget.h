@@ -199,7 +199,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_lease_charge(struct zcb_image_lease *lease,
 ZCB_API void zcb_image_lease_uncharge(struct zcb_image_lease *lease, size_t bytes);
 
 // malloc and its kin on a lease: `len` and 16 bytes of bookkeeping are charged; NULL: beyond the
-// lease, or the system has none. Memory is aligned to 16 bytes. len 0 gives a block that can be
+// lease, or the system has none. Memory is aligned as malloc's is. len 0 gives a block that can be
 // freed. realloc of NULL is malloc; it charges the new block before it lets go of the old one, as
 // both are there meanwhile; when it fails the old block stays. Free only with
 // zcb_image_lease_free(), which finds the lease by itself, also after its end; NULL is fine.
