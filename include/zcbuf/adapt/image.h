@@ -69,7 +69,7 @@ enum zcb_image_format {
 #define ZCB_IMAGE_ENUM(NAME, ...) ZCB_IMAGE_##NAME,
     ZCB_IMAGE_FORMATS(ZCB_IMAGE_ENUM)
 #undef ZCB_IMAGE_ENUM
-    ZCB_IMAGE_FORMAT_END // one more than the last that this header knows
+        ZCB_IMAGE_FORMAT_END // one more than the last that this header knows
 };
 
 struct zcb_image_format_info {
@@ -103,7 +103,7 @@ struct zcb_image_layout {
     uint32_t rows[ZCB_IMAGE_PLANES];
     size_t stride[ZCB_IMAGE_PLANES]; // from a row to the next; at least row_bytes
     size_t offset[ZCB_IMAGE_PLANES]; // of the plane's first row
-    size_t bytes;                    // from the first plane's first row to the end of the last
+    size_t bytes;                    // of whole strides, up to the end of the last row's padding
     size_t pixel_bytes;              // of pixels alone: row_bytes x rows, all planes
 };
 
@@ -127,13 +127,13 @@ struct zcb_image_buf {
     size_t stride[ZCB_IMAGE_PLANES];
     uint32_t width, height;
     uint16_t format, planes;
-    uint32_t reserved; // 0
+    uint8_t holder[ZCB_IMAGE_PLANES]; // which of buf[] holds each plane
 };
 
-// Memory for an image of this layout in one buffer of `pool`. Its contents are whatever was there
-// before. A pool for images has a tier of their size: what is above its largest tier is allocated
+// Memory for an image of this layout in one buffer of `pool`; offsets count from plane[0], which is
+// where the buffer's data begins. Its contents are whatever was there before. A pool for images has a tier of their size: what is above its largest tier is allocated
 // anew each time, and faults in page by page.
-// 0; -EINVAL (NULL, a layout that zcb_image_layout did not make); or acquire's errors.
+// 0; -EINVAL (NULL, a layout that zcb_image_layout could not have made); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_acquire(struct zcb_pool *pool,
                                              const struct zcb_image_layout *layout,
                                              struct zcb_image_buf *out);
@@ -169,15 +169,19 @@ struct zcb_image {
 ZCB_API void zcb_image_buf_share(struct zcb_image_buf *image, struct zcb_image *out);
 
 // Makes an image of pixels that came from elsewhere, in one packet (a mapped file of raw frames, a
-// camera's buffer): each plane at its layout's offset from bytes->data. Takes *bytes on success.
+// camera's buffer): each plane at its layout's offset from bytes->data. The layout is one of
+// zcb_image_layout(), which checked the sizes; strides and offsets may be changed to what the memory
+// has. Planes may come in any order, and those of one stride side by side. What lies behind the last
+// row's last pixel is not looked at and need not be there. Takes *bytes on success.
 // 0; -EINVAL (NULL, a format or sizes that are none, planes that overlap, a stride below
 // row_bytes); -ERANGE (a plane reaches past the packet: the file is shorter than its header says);
-// -EOVERFLOW.
+// -EOVERFLOW (stride x rows, or an offset behind it).
 ZCB_API ZCB_MUST_CHECK int zcb_image_wrap(const struct zcb_image_layout *layout,
                                           struct zcb_packet *bytes, struct zcb_image *out);
 
 // The same with a packet for each plane of the layout (its offsets are not looked at). Takes all of
-// them on success.
+// them on success. The same bytes may be given for two planes (a neutral U for V as well), with a
+// reference for each: copy-on-write takes them apart.
 ZCB_API ZCB_MUST_CHECK int zcb_image_wrap_planes(const struct zcb_image_layout *layout,
                                                  struct zcb_packet *planes, struct zcb_image *out);
 
@@ -186,14 +190,14 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_wrap_planes(const struct zcb_image_layout *
 ZCB_API struct zcb_image zcb_image_ref(const struct zcb_image *image);
 ZCB_API void zcb_image_unref(struct zcb_image *image);
 
-// Bytes of pixels in a row of a plane, and rows of it. 0: no such plane.
+// Bytes of pixels in a row of a plane, and rows of it. 0: no such plane. An empty image has none.
 ZCB_API uint32_t zcb_image_row_bytes(const struct zcb_image *image, unsigned plane);
 ZCB_API uint32_t zcb_image_rows_of(const struct zcb_image *image, unsigned plane);
 
 // Where a row of a plane begins, row_bytes long. Lent: valid while the image is. NULL: no such row.
 ZCB_API const uint8_t *zcb_image_row(const struct zcb_image *image, unsigned plane, uint32_t row);
 
-// Whether nobody else looks at any of its memory.
+// Whether nobody else looks at any of its memory. Empty, or with a plane in static memory: false.
 ZCB_API bool zcb_image_is_unique(const struct zcb_image *image);
 
 // Bytes of memory that this image keeps alive, each block once: can be far above its pixels'.
@@ -228,17 +232,20 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_field(const struct zcb_image *image, bool b
 
 // Takes *image and gives *out, the only writer of its pixels. Blocks that nobody else looks at and
 // that may be written stay where they are (with their strides: what lies around a view is still not
-// the view's). Planes in other ones (shared, mapped, wrapped as const) are copied into a buffer of
-// `pool` for each, row by row, the view's rows and columns alone, with strides that are multiples
-// of 64. Each plane that is copied counts once: ZCB_COPY_UNSHARE, exactly its row_bytes x rows.
-// Returns how many planes were copied (0: none); -EINVAL (NULL; would have to copy and pool is
-// NULL); -EOVERFLOW; or acquire's errors. When it fails nothing has changed and nothing was copied.
+// the view's). Planes in other ones (shared, mapped, static, wrapped as const, or lying in each
+// other) are copied, row by row, the view's rows and columns alone, with strides that are multiples
+// of 64: into one buffer of `pool` for each such block. Each plane that is copied counts once:
+// ZCB_COPY_UNSHARE, exactly its row_bytes x rows.
+// Returns how many planes were copied (0: none, also of an empty image); -EINVAL (NULL; would have
+// to copy and pool is NULL); -EOVERFLOW; or acquire's errors. When it fails nothing has changed and
+// nothing was copied.
 ZCB_API ZCB_MUST_CHECK int zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool,
                                                    struct zcb_image_buf *out);
 
 // A copy of its own, all planes in one buffer of `pool`: to let go of a large image of which a
-// small view is left. ZCB_COPY_COMPACT, exactly the pixels' bytes. `image` stays the caller's.
-// 0; -EINVAL; or acquire's errors.
+// small view is left. ZCB_COPY_COMPACT, a count for each plane, in all exactly the pixels' bytes.
+// `image` stays the caller's; `out` may not be `image`.
+// 0; -EINVAL (NULL); -EOVERFLOW; or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool,
                                           struct zcb_image *out);
 
