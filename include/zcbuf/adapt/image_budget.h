@@ -39,19 +39,21 @@
 // the promise. Buffers that are out belong to the lease of the job that has them; idle ones belong
 // to `keep_bytes`, a part of the total that no lease gets.
 //
-//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, any source
-//     2  before acquire:    zcb_image_lease_charge(lease, layout.bytes), -ENOBUFS: beyond the lease
-//     3  after release:     zcb_image_lease_uncharge(lease, layout.bytes)
-//     4  end of the job, when its frames are back:    zcb_pool_trim(pool, keep_bytes), then
-//                                                     zcb_image_lease_end(&lease)
+//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, a tier for the frames
+//     2  before acquire:    zcb_image_lease_charge(lease, what the buffer takes)
+//     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
+//                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle; what is released after it is still covered
-// by its job's lease until that job has trimmed, too. So memory of the pool is never more than what
-// is leased and keep_bytes. Ask for one lease a job, before its first frame: a job that holds one
-// lease and waits for another may wait for a job that does the same.
+// Why this holds: trim leaves at most keep_bytes idle, and what is released after it is still
+// charged to its job until that one has trimmed, too. So the pool has never more than what is
+// charged and keep_bytes. A job that does not need the bytes for something else leaves frames
+// charged to its end, and trims once.
 //
-// Threads: a budget and a lease: any threads, at once. destroy, close of a lease (end): ordered by
-// the caller after other calls on that object; memory from a lease may be freed later, by any
+// Ask for one lease a job, before its first allocation: a job that holds one lease and waits for
+// another may wait for a job that does the same.
+//
+// Threads: a budget and a lease: any threads, at once. destroy and end come after all other calls
+// for that object, ordered by the caller; but memory from a lease may be freed later, by any
 // thread. A thread that waits is not cancelled (pthread_cancel) before its wait is over. Not for
 // signal handlers. fork: used on the parent's side only.
 //
