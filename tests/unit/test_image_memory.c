@@ -315,6 +315,11 @@ a_container_sees_its_part_of_the_tree(void **state)
         assert_int_equal(look().group_limit, 2 * MIB);
         CHECK(unlink(path_of(containers[i].where)) == 0);
     }
+    // A name that begins as the mount's top does: what is left of it is no path.
+    put("/proc/self/cgroup", "0::/docker/abcd\n");
+    put("/proc/self/mountinfo", "1 2 0:1 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
+    put("/sys/fs/cgroupd/memory.max", "1\n");
+    no_groups();
     // The group's path goes out of the mount: never read there.
     put("/proc/self/cgroup", "0::/../secret\n");
     put("/proc/self/mountinfo", V2_MOUNT);
