@@ -136,15 +136,15 @@ without_groups_it_is_what_the_machine_has(void **state)
 static void
 what_is_missing_or_nonsense_is_no_limit(void **state)
 {
-    static const char *const nonsense[] = {"",
-                                           "\n",
-                                           "MemTotal:\nMemAvailable:\n",
-                                           "MemTotal: kB\nMemAvailable: -5 kB\n",
-                                           "MemTotal: 0x10 kB\nMemAvailable: 12kB\n",
-                                           "MemTotal 16\nMemAvailable 8\n",
-                                           "MemTotal: 99999999999999999999999999 kB\n"
-                                           "MemAvailable: 18446744073709551615 kB\n",
-                                           "MemTotal: 18014398509481984 kB\n"};
+    static const char *const nonsense[] = {
+        "",
+        "\n",
+        "MemTotal:\nMemAvailable:\n",
+        "MemTotal: kB\nMemAvailable: -5 kB\n",
+        "MemTotal: 0x10 kB\nMemAvailable: 12kB\n",
+        "MemTotal 16\nMemAvailable 8\n",
+        "MemTotal: 99999999999999999999999 kB\nMemAvailable: 18446744073709551615 kB\n",
+        "MemTotal: 18014398509481984 kB\n"};
     struct zcb_image_memory memory;
 
     (void)state;
