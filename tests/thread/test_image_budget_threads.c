@@ -59,8 +59,8 @@ ask(void *arg)
     return NULL;
 }
 
-// Starts a thread that asks, and waits until it is the last in the queue. (On a machine so slow that
-// those before it have given up, it may have been answered.)
+// Starts a thread that asks, and waits until it is the last in the queue. (On a machine so slow
+// that those before it have given up, it may have been answered.)
 static void
 queue_up(struct request *request, struct zcb_image_budget *budget, size_t bytes,
          uint32_t timeout_ms)
