@@ -36,19 +36,20 @@ populate(void *memory, size_t len)
 static int
 map_range(const struct zcb_map_request *request, int fd, struct zcb_mapping *mapping)
 {
-    size_t skip = (size_t)(request->off % (off_t)request->kind.unit);
+    size_t unit = request->kind.unit;
+    size_t skip = (size_t)(request->off % (off_t)unit);
     size_t size = request->len + skip;
 
-    mapping->unit = request->kind.unit;
-    mapping->size = size + (mapping->unit - size % mapping->unit) % mapping->unit;
+    mapping->size = size + (unit - size % unit) % unit;
     // Before Linux 6.7, what is sealed against writing cannot be shared, even to be read.
     mapping->start =
         mmap(NULL, mapping->size, PROT_READ, mapping->guard != NULL ? MAP_SHARED : MAP_PRIVATE, fd,
              request->off - (off_t)skip);
     if (mapping->start == MAP_FAILED)
         return -errno;
+    mapping->unit = unit;
     if (mapping->guard != NULL)
-        zcb_guard_watch(mapping->guard, mapping->start, mapping->size, mapping->unit);
+        zcb_guard_watch(mapping->guard, mapping->start, mapping->size, unit);
     if (request->flags & ZCB_MAP_SEQUENTIAL)
         (void)madvise(mapping->start, mapping->size, MADV_SEQUENTIAL);
     if (request->flags & ZCB_MAP_RANDOM)
