@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A table of fixed size says where our mappings lie. The signal handler reads it without a lock and
-// calls nothing but mmap, sigaction, pthread_sigmask and raise. An entry's `version` is odd while
+// calls nothing but mmap, munmap, sigaction, pthread_sigmask and raise. An entry's `version` is odd while
 // the entry changes, and the handler believes no entry whose version moved while it looked: the
 // table's places are used again, and a fault must not be taken for one in a range that was there
 // before. The entry is emptied before its range is unmapped.
@@ -38,6 +38,7 @@ static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER;
 static struct sigaction earlier; // what SIGBUS did before us
 static bool earlier_is_used_up;  // it was for one signal only (SA_RESETHAND)
 static bool installed;
+static void *spare; // a mapping to give up when the process may have no other
 
 // The stores are releases, so that none is seen before the odd version.
 static void
@@ -139,6 +140,36 @@ put_zeros(uintptr_t start, uintptr_t end)
                 0) != MAP_FAILED;
 }
 
+// Shared, as a private one could grow together with a neighbour.
+static void *
+map_spare(void)
+{
+    void *page = mmap(NULL, zcb_os_page_size(), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return page != MAP_FAILED ? page : NULL;
+}
+
+// All that lies behind `from` is gone too, and one range costs one of the process' mappings, where a
+// page at a time could use them up. When none is left, the spare one makes room for a moment, and
+// the whole range costs none.
+static bool
+take_out(const struct range *range, uintptr_t from)
+{
+    uintptr_t end = range->base + range->len;
+    void *given_up;
+    bool done;
+
+    if (put_zeros(from, end))
+        return true;
+    given_up = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
+    if (given_up == NULL)
+        return put_zeros(range->base, end);
+    munmap(given_up, zcb_os_page_size());
+    done = put_zeros(range->base, end);
+    __atomic_store_n(&spare, map_spare(), __ATOMIC_RELEASE);
+    return done;
+}
+
 static void
 on_sigbus(int number, siginfo_t *info, void *context)
 {
@@ -149,12 +180,8 @@ on_sigbus(int number, siginfo_t *info, void *context)
     struct zcb_guard *guard = is_page_lost(info) ? find_guard(address, &range) : NULL;
 
     if (guard != NULL) {
-        uintptr_t end = range.base + range.len;
-
         __atomic_store_n(&guard->faulted, true, __ATOMIC_RELEASE);
-        // All that lies behind is gone too, and one range costs one of the process' mappings, where
-        // a page at a time could use them up. When none is left, the whole range costs none.
-        if (put_zeros(address - address % range.unit, end) || put_zeros(range.base, end)) {
+        if (take_out(&range, address - address % range.unit)) {
             errno = saved_errno;
             return;
         }
@@ -200,6 +227,8 @@ install(void)
     // A signal that is sent interrupts the system calls that it would interrupt without us.
     restarts = (earlier.sa_flags & SA_RESTART) ||
                (!(earlier.sa_flags & SA_SIGINFO) && earlier.sa_handler == SIG_IGN);
+    if (spare == NULL)
+        spare = map_spare();
     action.sa_flags |= restarts ? SA_RESTART : 0;
     if (sigaction(SIGBUS, &action, NULL) != 0)
         return -errno;

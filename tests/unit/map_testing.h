@@ -21,20 +21,16 @@ byte_at(size_t off)
     return (uint8_t)(off * 31 + off / 256 * 7 + 1);
 }
 
-static char dir_name[] = "/tmp/zcbuf-map-XXXXXX";
-
 // An open file of `len` known bytes, without a name. Its time is long ago, so that any later change
 // shows in it, however coarse the system's clock for files is.
 static inline int
 make_file(size_t len)
 {
-    char name[128];
+    char name[] = "/tmp/zcbuf-map-XXXXXX";
     uint8_t bytes[PAGE];
-    int fd;
+    int fd = mkstemp(name);
 
-    snprintf(name, sizeof(name), "%s/file", dir_name);
-    fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    CHECK(fd >= 0);
+    CHECK(fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
     unlink(name);
     for (size_t off = 0; off < len; off += PAGE) {
         size_t n = len - off < PAGE ? len - off : PAGE;
