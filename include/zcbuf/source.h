@@ -100,7 +100,7 @@ enum {
 //   - pipes, stream sockets, devices, files of /proc and /sys;
 //   - files on NFS, SMB, FUSE and other file systems where a page may fail at any time;
 //   - with ZCB_MAP_STABLE, what others could change: all but memory that was sealed (memfd with
-//     F_SEAL_WRITE and F_SEAL_SHRINK) and, from 1 MiB on, files on Btrfs, XFS and bcachefs, of which
+//     F_SEAL_WRITE and F_SEAL_SHRINK) and, from 16 MiB on, files on Btrfs, XFS and bcachefs, of which
 //     a clone (FICLONE) is mapped where the file's directory lets us make one.
 // Such a copy of a file to its end is at most ZCB_MAP_COPY_MAX bytes: give the length, or use
 // zcb_map_read(), for more. ZCB_MAP_ONLY refuses the copies.
