@@ -118,7 +118,9 @@ an_earlier_handler_that_may_be_interrupted_is_not_protected(void)
     set_handler(SA_NODEFER, 0);
     map_something();
     raise(SIGBUS);
-    CHECK(calls == 1 && !usr1_was_blocked && !bus_was_blocked);
+    CHECK(calls == 1);
+    if (!ZCB_UNDER_TSAN) // which blocks all signals around handlers
+        CHECK(!usr1_was_blocked && !bus_was_blocked);
 }
 
 static void
@@ -370,6 +372,8 @@ a_process_without_a_mapping_left_lives_on(void)
 {
     struct zcb_packet packets[20];
 
+    if (ZCB_UNDER_TSAN) // which needs mappings of its own
+        return;
     for (size_t i = 0; i < 20; i++)
         packets[i] = map_and_cut(16 * PAGE, 8 * PAGE);
     use_up_mappings();
