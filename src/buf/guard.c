@@ -279,8 +279,6 @@ zcb_guard_drop(struct zcb_guard *guard)
 void
 zcb_guard_watch(struct zcb_guard *guard, const void *base, size_t len, size_t unit)
 {
-    // To the end of its last page, which loads of more than a byte may read.
-    len += (unit - len % unit) % unit;
     set_range(guard, (struct range){(uintptr_t)base, len, unit});
 }
 

@@ -262,7 +262,7 @@ struct reader {
     size_t zeros;
 };
 
-static void *
+READS_WHAT_VANISHES static void *
 read_pages(void *argument)
 {
     struct reader *reader = argument;
