@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Files that are cut, cut and lengthened, or written anew while they are read: before, during and
-// after, a thousand times. Nothing ends the process, and whenever the status says 0 afterwards, each
-// byte that was read was the file's.
+// after, a thousand times. Nothing ends the process, and whenever the status says 0 afterwards,
+// each byte that was read was the file's.
 
 #include "unit/map_testing.h"
 
