@@ -120,12 +120,13 @@ read_now(struct zcb_audio_consumer *consumer, struct zcb_audio_packet *out)
     if (slot == NULL)
         return false;
     *out = slot->packet; // the queue's reference is the caller's now
-    if (consumer->follows && out->pts_frames != consumer->next_pts)
+    // Not by the time: behind a gap that may fit by chance, where a device plays a loop.
+    if (consumer->follows && out->number != consumer->next_number)
         out->flags |= ZCB_AUDIO_DISCONTINUITY;
     audio_add(&consumer->discontinuities, (out->flags & ZCB_AUDIO_DISCONTINUITY) != 0);
     audio_add(&consumer->delivered, 1);
     consumer->follows = true;
-    consumer->next_pts = out->pts_frames + out->frames;
+    consumer->next_number = out->number + 1;
     return true;
 }
 
@@ -204,9 +205,7 @@ static void
 sleep_a_while(struct zcb_audio_consumer *consumer, const struct timespec *deadline)
 {
     struct timespec until = *deadline, nap;
-    int cancel;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&consumer->lock);
     if (consumer->sink->nap_ms != 0) {
         nap = audio_deadline(consumer->sink->nap_ms);
@@ -219,20 +218,14 @@ sleep_a_while(struct zcb_audio_consumer *consumer, const struct timespec *deadli
         pthread_cond_timedwait(&consumer->wake, &consumer->lock, &until);
     consumer->sleeping--;
     pthread_mutex_unlock(&consumer->lock);
-    pthread_setcancelstate(cancel, NULL);
 }
 
-int
-zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms,
-                        struct zcb_audio_packet *out)
+static int
+read_or_wait(struct zcb_audio_consumer *consumer, uint32_t timeout_ms, struct zcb_audio_packet *out)
 {
     struct timespec deadline;
     bool ended;
 
-    if (consumer == NULL || out == NULL)
-        return -EINVAL;
-    if (read_now(consumer, out))
-        return 1;
     if (timeout_ms != 0) // no limit: some decades
         deadline = audio_deadline(timeout_ms == UINT32_MAX ? UINT64_C(1) << 40 : timeout_ms);
     for (;;) {
@@ -253,6 +246,22 @@ zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms
         audio_add(&consumer->sleeps, 1);
         sleep_a_while(consumer, &deadline);
     }
+}
+
+int
+zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms,
+                        struct zcb_audio_packet *out)
+{
+    int cancel, result;
+
+    if (consumer == NULL || out == NULL)
+        return -EINVAL;
+    if (read_now(consumer, out))
+        return 1;
+    cancel = audio_defer_cancel();
+    result = read_or_wait(consumer, timeout_ms, out);
+    audio_allow_cancel(cancel);
+    return result;
 }
 
 int
@@ -296,6 +305,9 @@ audio_consumer_init(struct zcb_audio_consumer *consumer, struct zcb_audio_sink *
         free(consumer->entry);
         return -ENOMEM;
     }
+    // Zeros that were never written may have no page yet; the capture thread is not to wait for it.
+    for (uint32_t i = 0; i <= sink->mask; i++)
+        __atomic_store_n(&consumer->entry[i], NULL, __ATOMIC_RELAXED);
     if (audio_cond_init(&consumer->wake) != 0) {
         pthread_mutex_destroy(&consumer->lock);
         free(consumer->entry);
@@ -360,12 +372,14 @@ zcb_audio_consumer_close(struct zcb_audio_consumer **consumer)
 {
     struct zcb_audio_consumer *own;
     struct zcb_audio_sink *sink;
+    int cancel;
 
     if (consumer == NULL || *consumer == NULL)
         return;
     own = *consumer;
     *consumer = NULL;
     sink = own->sink;
+    cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
     __atomic_store_n(&own->mode, 0, __ATOMIC_RELEASE);
     // The capture thread may be putting one more in just now; it takes that out itself.
@@ -377,6 +391,7 @@ zcb_audio_consumer_close(struct zcb_audio_consumer **consumer)
     own->fd = -1;
     own->open = false;
     pthread_mutex_unlock(&sink->lock);
+    audio_allow_cancel(cancel);
     audio_leave(sink, AUDIO_OWNER);
 }
 

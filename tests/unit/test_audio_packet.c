@@ -64,6 +64,7 @@ a_duration_that_is_no_number_is_refused(void **state)
         {0.01, 0, 480},
         {1.0 / 96000, 0, 1},
         {1.0 / 96001, 0, 0},
+        {93824992236.88536, 0, UINT64_C(4503599627370497)}, // which plus a half is no double
         {-0.0, 0, 0},
         {-1e-300, -EINVAL, 0},
         {NAN, -EINVAL, 0},
@@ -290,6 +291,34 @@ gather_copies_just_what_does_not_lie_side_by_side(void **state)
     must_end(&pool);
 }
 
+// With one plane nothing is apart: where the next would begin does not matter.
+static void
+one_channel_by_itself_lies_side_by_side_as_any_other(void **state)
+{
+    static const struct zcb_audio_format mono = {48000, 1, ZCB_AUDIO_S16, 1};
+    static const uint8_t memory[40] = {1, 2, 3};
+    struct zcb_packet raw, front, back;
+    struct zcb_audio_packet part[2], sum;
+
+    (void)state;
+    releases = 0;
+    assert_int_equal(zcb_packet_wrap(memory, sizeof(memory), count_release, NULL, &raw), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 0, 12, &front), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 12, 28, &back), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[0], &mono, &front, 5), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[1], &mono, &back, 11), 0);
+    assert_int_equal(zcb_audio_gather(part, 2, NULL, &sum), 0);
+    assert_ptr_equal(sum.bytes.data, memory);
+    assert_int_equal(sum.bytes.len, sizeof(memory));
+    assert_int_equal(sum.frames, 20);
+    zcb_audio_packet_unref(&sum);
+    zcb_audio_packet_unref(&part[0]);
+    zcb_audio_packet_unref(&part[1]);
+    assert_int_equal(releases, 0);
+    zcb_packet_unref(&raw);
+    assert_int_equal(releases, 1);
+}
+
 int
 main(void)
 {
@@ -300,6 +329,7 @@ main(void)
         cmocka_unit_test(a_slice_shares_its_frames_and_its_time_moves_along),
         cmocka_unit_test(channels_of_planes_and_of_interleaved_frames_are_seen_where_they_lie),
         cmocka_unit_test(gather_copies_just_what_does_not_lie_side_by_side),
+        cmocka_unit_test(one_channel_by_itself_lies_side_by_side_as_any_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,6 +239,7 @@ enum zcb_audio_full {
     // What is being captured is dropped; what waits in queues stays. drops_newest.
     ZCB_AUDIO_DROP_NEWEST,
     // The oldest packet that waits is taken out of the queues. drops_oldest. Gaps come one by one.
+    // (One that a program has read elsewhere gives no memory: then the next goes as well.)
     ZCB_AUDIO_DROP_OLDEST,
     // All that waits is given up, in all queues: one large gap, then no more. overwritten.
     ZCB_AUDIO_OVERWRITE,
@@ -270,7 +271,8 @@ struct zcb_audio_sink_config {
     uint32_t tolerance_frames; // a time this far off is what it should be. 0: exact
     uint32_t max_gap_frames;   // a larger difference is no gap but a jump. 0: one second
     uint32_t conceal_frames;   // gaps up to this are filled with silence. 0: none is. At most 2^20
-    uint32_t stall_after; // stamps from the past, in a row, that are taken for a new time. 0: 4
+    uint32_t stall_after; // stamps from the past, in a row, that are dropped; one more is believed.
+                          // 0: 4
     uint32_t reserved[7]; // 0
 };
 
@@ -310,33 +312,37 @@ struct zcb_audio_span {
     uint32_t planes;
     uint32_t frames; // 1 to as many as asked for
     uint32_t bytes;  // of each plane, for `frames` frames
-    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free
+    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free. To be
+                     // committed like any other, as its frames are counted
 };
 
 // Memory for the next `frames` frames, or the first part of them: the rest by another begin, with a
 // stamp of NULL, after commit. There is always memory, since a device has to be read: what cannot
 // or shall not be published is `dropped`. A span that was not committed is given up.
 //
-// `stamp` (NULL: goes on from the last) is judged first:
+// `stamp` is judged first (NULL: more of the last delivery, then frames that follow it):
 //
 //     as expected, or within tolerance_frames   continuous; jitter counts those off by some
 //     a gap: later by up to max_gap_frames      gaps, lost_frames; filled with silence up to
 //                                               conceal_frames, else DISCONTINUITY
 //     further off, either way                   jumps; DISCONTINUITY, the time is the device's
+//     sequence over 64 behind or 65536 ahead    jumps; DISCONTINUITY
 //     sequence seen before                      duplicates; dropped
 //     sequence before the last, not seen        reordered; dropped, its gap has been dealt with
-//     time before what is expected              duplicates (the time before again) or backwards;
-//                                               dropped; with a sequence in order it is taken, and
-//                                               the time counted on
-//     stall_after of these in a row             the same time each: clock_stops; taken, the time
-//                                               counted on until it moves. Else as a jump
+//     the last stamp's time again               duplicates; dropped. With a sequence in order:
+//                                               clock_stops
+//     time before what is expected              backwards; dropped. With a sequence in order it is
+//                                               taken, and the time counted on
+//     more than stall_after of these in a row   the same time each: clock_stops. Else as a jump
+//     a clock that stopped                      taken, and the time counted on until it moves
+//     the first time, after frames without      DISCONTINUITY, the time is the device's
 //
-// A sequence gap without times is taken for as many deliveries of `frames` frames. With both, time
-// says how much is missing. Nothing is concealed in front of a stamp with DISCONTINUITY. Where time
-// breaks, a packet that is under way ends short.
+// A sequence gap is taken for as many deliveries of `frames` frames, but where there is a time that
+// is believed: that says how much is missing. Nothing is concealed in front of a stamp with
+// DISCONTINUITY. Where time breaks, a packet that is under way ends short.
 // 0; -EINVAL (NULL, frames 0 or above 2^24, unknown stamp flags, after end). Cost: O(1), and what
-// concealing takes: at most conceal_frames of zeros; DROP_OLDEST and OVERWRITE: O(buffers x
-// consumers) when no buffer is free.
+// concealing takes: at most conceal_frames of zeros, and a commit for each packet that they fill;
+// DROP_OLDEST and OVERWRITE: O(buffers x consumers) when no buffer is free.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_begin(struct zcb_audio_sink *sink, uint32_t frames,
                                                 const struct zcb_audio_stamp *stamp,
                                                 struct zcb_audio_span *out);
@@ -397,7 +403,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_service(struct zcb_audio_sink *sink);
     X(max_late_ns, true, "the longest time between two deliveries, beyond the first's duration")
 
 struct zcb_audio_sink_stats {
-    double hit_rate; // recycled / acquires, 0..1; 0 before the first
+    double hit_rate; // acquires that found a free buffer: 1 - misses / acquires; 0 before the first
 #define ZCB_AUDIO_FIELD(name, gauge, help) uint64_t name;
     ZCB_AUDIO_SINK_STATS(ZCB_AUDIO_FIELD)
 #undef ZCB_AUDIO_FIELD
