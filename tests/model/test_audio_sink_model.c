@@ -270,6 +270,12 @@ read_one(struct model *m, uint32_t i, bool keep)
     assert_int_equal(now.packet.number, now.expected->number);
     assert_int_equal(now.packet.frames, now.expected->frames);
     assert_int_equal(now.packet.flags, flags);
+    assert_memory_equal(&now.packet.format, &m->format, sizeof(m->format));
+    assert_int_equal(now.packet.plane_stride != 0, m->format.planar);
+    assert_int_equal(now.packet.plane_stride % 64, 0);
+    assert_int_equal(now.packet.bytes.len, (m->planes - 1) * (size_t)now.packet.plane_stride +
+                                               (size_t)now.packet.frames * m->sample *
+                                                   (m->format.planar ? 1 : m->format.channels));
     check_frames(m, &now.packet, now.expected);
     if (keep) {
         let_go(m, place);

@@ -8,6 +8,7 @@
 #include "unit/audio_testing.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 enum { PACKETS = 8000, KINDS = 3 };
 
@@ -229,6 +230,39 @@ who_sleeps_without_a_helper_looks_by_itself(void **state)
     must_end(&pool);
 }
 
+static int signals; // atomic
+
+static void
+count_signal(int number)
+{
+    (void)number;
+    __atomic_fetch_add(&signals, 1, __ATOMIC_SEQ_CST);
+}
+
+static void
+the_helper_takes_none_of_the_programs_signals(void **state)
+{
+    struct zcb_audio_sink_config config = {.helper_ms = 1};
+    struct sigaction counts = {.sa_handler = count_signal}, before;
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_audio_sink *sink = must_sink(pool, &config);
+    sigset_t usr1;
+
+    (void)state;
+    CHECK(sigaction(SIGUSR1, &counts, &before) == 0);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    kill(getpid(), SIGUSR1);
+    usleep(50000); // whoever would take it has taken it
+    assert_int_equal(__atomic_load_n(&signals, __ATOMIC_SEQ_CST), 0);
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    assert_int_equal(__atomic_load_n(&signals, __ATOMIC_SEQ_CST), 1);
+    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+    zcb_audio_sink_destroy(&sink);
+    must_end(&pool);
+}
+
 // ---- the last packet
 
 static void *
@@ -270,6 +304,7 @@ main(void)
         cmocka_unit_test(every_consumer_reads_whole_packets_in_order_beside_slow_ones),
         cmocka_unit_test(who_sleeps_is_woken_by_the_helper_and_by_the_end),
         cmocka_unit_test(who_sleeps_without_a_helper_looks_by_itself),
+        cmocka_unit_test(the_helper_takes_none_of_the_programs_signals),
         cmocka_unit_test(the_last_packets_come_back_on_several_threads_while_the_sink_goes),
     };
 

@@ -239,6 +239,45 @@ capture_meets_no_page_of_a_queue_that_is_not_there_yet(void **state)
 #endif
 }
 
+static void
+what_is_not_configured_is_as_stated(void **state)
+{
+    static const struct {
+        uint32_t rate, buffers, frames, spare, most;
+    } table[] = {
+        {48000, 0, 480, 2, 40}, {44100, 16, 441, 4, 64}, {99, 4, 1, 2, 16},
+        {100, 1, 1, 2, 4},      {1, 9, 1, 2, 36},        {1536000, 8, 15360, 2, 32},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct zcb_audio_format mono = {table[i].rate, 1, ZCB_AUDIO_S16, 0};
+        struct zcb_audio_sink_config config = {.buffers = table[i].buffers, .max_depth = 100};
+        struct zcb_audio_consumer *consumer;
+        struct zcb_audio_packet packet;
+        struct zcb_audio_sink *sink;
+        struct zcb_audio_span span;
+
+        assert_int_equal(zcb_audio_sink_create(pool, &mono, &config, &sink), 0);
+        consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 100);
+        for (uint32_t n = 1; n <= table[i].most; n++) {
+            assert_int_equal(zcb_audio_sink_begin(sink, 1u << 24, NULL, &span), 0);
+            assert_int_equal(span.frames, table[i].frames);
+            assert_false(span.dropped);
+            assert_int_equal(zcb_audio_sink_commit(sink, span.frames), 1);
+            assert_true(zcb_audio_sink_service(sink) >= 0);
+            if (n + table[i].spare > (table[i].buffers != 0 ? table[i].buffers : 10) &&
+                n + table[i].spare < table[i].most)
+                assert_int_equal(must_sink_stats(sink).buffers, n + table[i].spare);
+        }
+        assert_int_equal(must_sink_stats(sink).buffers, table[i].most);
+        while (zcb_audio_consumer_read(consumer, 0, &packet) == 1)
+            zcb_audio_packet_unref(&packet);
+        zcb_audio_consumer_close(&consumer);
+        zcb_audio_sink_destroy(&sink);
+    }
+}
+
 // ---- ends
 
 static void
@@ -293,6 +332,7 @@ main(void)
         TEST(a_gap_is_flagged_though_the_time_behind_it_happens_to_fit),
         TEST(a_buffer_that_the_policy_had_to_make_free_is_no_hit),
         TEST(service_makes_up_for_buffers_that_went_back_once_too_often),
+        TEST(what_is_not_configured_is_as_stated),
         TEST(packets_outlive_the_sink_and_then_the_pool),
         TEST(a_consumer_of_a_stream_that_has_ended_reads_its_end),
     };
