@@ -10,6 +10,9 @@
 static void
 begin_packet(struct zcb_audio_sink *sink)
 {
+    // One to be dropped, of which nothing was committed: there may be a buffer by now.
+    if (sink->filling == &sink->waste && sink->filled == 0)
+        (void)audio_publish(sink, 0);
     if (sink->filling == NULL)
         sink->filling = audio_take(sink);
     if (sink->filling == NULL)

@@ -129,6 +129,11 @@ ref_need_buffer(struct ref *r)
 {
     int64_t buffer;
 
+    if (r->where == REF_WASTE && r->filled == 0) { // asks anew
+        r->stats.drops_newest++;
+        r->flags = ZCB_AUDIO_DISCONTINUITY;
+        r->where = REF_NONE;
+    }
     if (r->where != REF_NONE)
         return;
     if (r->wish) {

@@ -179,6 +179,34 @@ a_buffer_that_the_policy_had_to_make_free_is_no_hit(void **state)
     zcb_audio_sink_destroy(&sink);
 }
 
+// A program that reads nothing where it is told that it may forget it, and commits nothing.
+static void
+a_dropped_span_that_is_not_committed_is_not_for_ever(void **state)
+{
+    struct zcb_audio_sink_config config = {.buffers = 1, .max_buffers = 1};
+    struct zcb_audio_sink *sink = must_sink(pool, &config);
+    struct zcb_audio_consumer *consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+    struct zcb_audio_packet packet;
+    struct zcb_audio_span span;
+    uint64_t sent = 0;
+
+    (void)state;
+    must_deliver(sink, 480, NULL, &sent);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(zcb_audio_sink_begin(sink, 480, NULL, &span), 0);
+        assert_true(span.dropped);
+    }
+    assert_int_equal(must_read_first(consumer), 0);
+    must_deliver(sink, 480, NULL, &sent);
+    packet = must_read(consumer);
+    assert_int_equal(packet.flags, ZCB_AUDIO_DISCONTINUITY);
+    zcb_audio_packet_unref(&packet);
+    assert_int_equal(must_sink_stats(sink).drops_newest, 3);
+    assert_int_equal(must_sink_stats(sink).dropped_frames, 0); // none was committed
+    zcb_audio_consumer_close(&consumer);
+    zcb_audio_sink_destroy(&sink);
+}
+
 // service() may wish for one more while the capture thread is about to hand the last one out.
 static void
 service_makes_up_for_buffers_that_went_back_once_too_often(void **state)
@@ -331,6 +359,7 @@ main(void)
         TEST(samples_are_no_numbers_to_a_sink),
         TEST(a_gap_is_flagged_though_the_time_behind_it_happens_to_fit),
         TEST(a_buffer_that_the_policy_had_to_make_free_is_no_hit),
+        TEST(a_dropped_span_that_is_not_committed_is_not_for_ever),
         TEST(service_makes_up_for_buffers_that_went_back_once_too_often),
         TEST(what_is_not_configured_is_as_stated),
         TEST(packets_outlive_the_sink_and_then_the_pool),

@@ -312,8 +312,8 @@ struct zcb_audio_span {
     uint32_t planes;
     uint32_t frames; // 1 to as many as asked for
     uint32_t bytes;  // of each plane, for `frames` frames
-    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free. To be
-                     // committed like any other, as its frames are counted
+    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free. Commit
+                     // it like any other: its frames are counted, and its delivery goes on by them
 };
 
 // Memory for the next `frames` frames, or the first part of them: the rest by another begin, with a
