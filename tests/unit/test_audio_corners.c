@@ -268,6 +268,34 @@ capture_meets_no_page_of_a_queue_that_is_not_there_yet(void **state)
 }
 
 static void
+a_pool_that_has_no_more_is_told_and_the_sink_goes_on(void **state)
+{
+    const struct zcb_pool_config few = {.tiers = {{.buffer_size = 4096, .max_buffers = 6}},
+                                        .policy = ZCB_POOL_FAIL};
+    struct zcb_audio_sink_config config = {.buffers = 4, .spare = 3};
+    struct zcb_pool *small = must_create(&few);
+    struct zcb_audio_sink *sink = must_sink(small, &config);
+    struct zcb_audio_consumer *consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+    uint64_t sent = 0;
+
+    (void)state;
+    must_deliver(sink, 4 * 480, NULL, &sent);
+    assert_int_equal(zcb_audio_sink_service(sink), -ENOBUFS); // one more it has, but not three
+    assert_int_equal(must_sink_stats(sink).prepared, 5);
+    assert_int_equal(must_deliver(sink, 480, NULL, &sent), 1);
+    assert_int_equal(zcb_audio_sink_service(sink), -ENOBUFS);
+    for (uint64_t n = 0; n < 5; n++)
+        assert_int_equal(must_read_first(consumer), n * 480);
+    assert_int_equal(zcb_audio_sink_service(sink), 0);
+    zcb_audio_consumer_close(&consumer);
+    zcb_audio_sink_destroy(&sink);
+    config.buffers = 6; // and one for what is dropped
+    assert_int_equal(zcb_audio_sink_create(small, &audio_stereo, &config, &sink), -ENOBUFS);
+    assert_null(sink);
+    must_end(&small);
+}
+
+static void
 what_is_not_configured_is_as_stated(void **state)
 {
     static const struct {
@@ -361,6 +389,7 @@ main(void)
         TEST(a_buffer_that_the_policy_had_to_make_free_is_no_hit),
         TEST(a_dropped_span_that_is_not_committed_is_not_for_ever),
         TEST(service_makes_up_for_buffers_that_went_back_once_too_often),
+        TEST(a_pool_that_has_no_more_is_told_and_the_sink_goes_on),
         TEST(what_is_not_configured_is_as_stated),
         TEST(packets_outlive_the_sink_and_then_the_pool),
         TEST(a_consumer_of_a_stream_that_has_ended_reads_its_end),
