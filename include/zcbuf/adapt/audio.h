@@ -192,9 +192,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_packet_channel(const struct zcb_audio_packe
 // side in one piece of memory (also: n is 1) nothing moves; else they are copied into a buffer of
 // `pool` (ZCB_COPY_COPY_TO, exactly their samples). Time and number are the first's, as is
 // DISCONTINUITY; END is the last's; SILENCE where all have it, CONCEALED where one has.
-// Returns 0: shared; 1: copied; -EINVAL (NULL, but a pool that is not needed may be; n 0; formats
-// differ); -ERANGE (above
-// ZCB_AUDIO_MAX_PACKET); or acquire's errors.
+// Returns 0: shared; 1: copied; -EINVAL (NULL, but for a pool that is not needed; n 0; formats
+// differ); -ERANGE (above ZCB_AUDIO_MAX_PACKET); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_gather(const struct zcb_audio_packet *packets, size_t n,
                                             struct zcb_pool *pool, struct zcb_audio_packet *out);
 
@@ -220,8 +219,8 @@ ZCB_API void zcb_audio_rechunk_destroy(struct zcb_audio_rechunk **rechunk);
 ZCB_API ZCB_MUST_CHECK int zcb_audio_rechunk_push(struct zcb_audio_rechunk *rechunk,
                                                   struct zcb_audio_packet *packet);
 
-// The next output, the caller's. Returns 0: a view; 1: copied; -EAGAIN: push more; -EINVAL (NULL); or
-// acquire's errors, which lose nothing.
+// The next output, the caller's. Returns 0: a view; 1: copied; -EAGAIN: push more; -EINVAL (NULL);
+// or acquire's errors, which lose nothing.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_rechunk_pull(struct zcb_audio_rechunk *rechunk,
                                                   struct zcb_audio_packet *out);
 
@@ -355,8 +354,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_begin(struct zcb_audio_sink *sink, uin
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_commit(struct zcb_audio_sink *sink, uint32_t frames);
 
 // begin, copy (counted, ZCB_COPY_COPY_TO) and commit, for devices that deliver in memory of their
-// own: `bytes` bytes of each plane. With SILENCE in the stamp `planes` may be NULL. 0 bytes: nothing
-// happens, the stamp is not looked at. Returns packets published; -EINVAL (begin's; planes NULL);
+// own: `bytes` bytes of each plane. With SILENCE in the stamp `planes` may be NULL. 0 bytes:
+// nothing happens, the stamp is not looked at. Returns packets published; -EINVAL (begin's; planes NULL);
 // -EBADMSG: not a whole number of frames. Nothing was taken then.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_write(struct zcb_audio_sink *sink,
                                                 const void *const *planes, size_t bytes,
