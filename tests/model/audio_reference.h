@@ -3,8 +3,8 @@
 // What the audio sink should do, written down a second time: one thread, plain lists, no sharing.
 // From the table and the words of the header, as simply as it goes. Needs testing.h in front of it.
 //
-// A frame is a number; 0 is silence. A buffer is a number too, since the order in which buffers come
-// back decides which of them is used for the first time.
+// A frame is a number; 0 is silence. A buffer is a number too, since the order in which buffers
+// come back decides which of them is used for the first time.
 #ifndef ZCB_TESTS_AUDIO_REFERENCE_H
 #define ZCB_TESTS_AUDIO_REFERENCE_H
 

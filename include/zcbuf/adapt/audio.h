@@ -355,8 +355,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_commit(struct zcb_audio_sink *sink, ui
 
 // begin, copy (counted, ZCB_COPY_COPY_TO) and commit, for devices that deliver in memory of their
 // own: `bytes` bytes of each plane. With SILENCE in the stamp `planes` may be NULL. 0 bytes:
-// nothing happens, the stamp is not looked at. Returns packets published; -EINVAL (begin's; planes NULL);
-// -EBADMSG: not a whole number of frames. Nothing was taken then.
+// nothing happens, the stamp is not looked at. Returns packets published; -EINVAL (begin's; planes
+// NULL); -EBADMSG: not a whole number of frames. Nothing was taken then.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_write(struct zcb_audio_sink *sink,
                                                 const void *const *planes, size_t bytes,
                                                 const struct zcb_audio_stamp *stamp);
