@@ -2,7 +2,7 @@
 //
 // A device that errs at random, consumers that come, go, hold on to packets and hand them to others
 // who drop them, several threads that call service(), and a sink that ends in the midst of it. What
-// is read without a flag follows what was read before, frame by frame; what is held does not change.
+// is read without a flag follows what was read before, to the frame; what is held does not change.
 
 #include "testing.h"
 
