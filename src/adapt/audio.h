@@ -162,6 +162,7 @@ struct zcb_audio_sink {
     uint32_t silencing; // frames of it that are silence
     uint32_t flags;     // of the packet under way
     bool span_silent;
+    uint32_t publishing; // odd: it may be at somebody's queue
     enum audio_span span;
     uint64_t pts, number;
     struct zcb_audio_sink_stats stats; // prepared and retired: under `lock`

@@ -79,7 +79,7 @@ audio_drain(struct zcb_audio_consumer *consumer)
 bool
 audio_offer(struct zcb_audio_consumer *consumer, const struct audio_slot *slot)
 {
-    uint32_t mode = __atomic_load_n(&consumer->mode, __ATOMIC_ACQUIRE);
+    uint32_t mode = __atomic_load_n(&consumer->mode, __ATOMIC_SEQ_CST);
     struct zcb_audio_consumer_stats *now = &consumer->now;
 
     if (mode == 0) {
@@ -324,6 +324,18 @@ audio_consumer_finish(struct zcb_audio_consumer *consumer)
     free(consumer->entry);
 }
 
+// Until the capture thread is at no queue that it found open before. It stays there for a few
+// instructions, unless it is made to wait itself.
+static void
+wait_for_capture(const struct zcb_audio_sink *sink)
+{
+    uint32_t then = __atomic_load_n(&sink->publishing, __ATOMIC_SEQ_CST);
+    struct timespec moment = {.tv_nsec = 50000};
+
+    while (then % 2 != 0 && __atomic_load_n(&sink->publishing, __ATOMIC_SEQ_CST) == then)
+        nanosleep(&moment, NULL);
+}
+
 int
 zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_consumer_config *config,
                         struct zcb_audio_consumer **out)
@@ -331,6 +343,7 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
     static const struct zcb_audio_consumer_config none;
     struct zcb_audio_consumer *consumer = NULL;
     uint32_t depth;
+    int cancel;
 
     if (config == NULL)
         config = &none;
@@ -343,11 +356,13 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
         return -EINVAL;
     depth = config->depth != 0 ? config->depth : sink->max_depth < 8 ? sink->max_depth : 8;
 
+    cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
     for (uint32_t i = 0; i < sink->max_consumers && consumer == NULL; i++)
         if (!sink->consumers[i].open)
             consumer = &sink->consumers[i];
     if (consumer != NULL) {
+        wait_for_capture(sink);
         audio_drain(consumer);
         consumer->open = true;
         consumer->follows = false;
@@ -364,6 +379,7 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
         *out = consumer;
     }
     pthread_mutex_unlock(&sink->lock);
+    audio_allow_cancel(cancel);
     return consumer != NULL ? 0 : -ENOBUFS;
 }
 
@@ -381,7 +397,7 @@ zcb_audio_consumer_close(struct zcb_audio_consumer **consumer)
     sink = own->sink;
     cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
-    __atomic_store_n(&own->mode, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&own->mode, 0, __ATOMIC_SEQ_CST);
     // The capture thread may be putting one more in just now; it takes that out itself.
     audio_drain(own);
 #if defined(__linux__)

@@ -111,6 +111,8 @@ listen_for_a_while(struct actor *actor, uint32_t most)
             *place = packet;
         }
     }
+    if (result == 0)
+        (void)must_consumer_stats(consumer); // also in a place that others had before
     if (below(actor, 2) == 0)
         zcb_audio_consumer_close(&consumer);
     for (uint32_t i = 0; i < HELD; i++) {
@@ -223,6 +225,7 @@ play(uint64_t *random)
         if (below(&device, 4) == 0)
             usleep(below(&device, 60));
     }
+    zcb_audio_sink_end(stress.sink);
     __atomic_store_n(&stress.over, 1, __ATOMIC_SEQ_CST);
     for (int i = READERS; i < 2 * READERS; i++)
         pthread_join(reader[i].thread, NULL);

@@ -431,7 +431,8 @@ struct zcb_audio_consumer_config {
     uint32_t reserved[6]; // 0
 };
 
-// A reader from the next packet on; while capturing goes on, too. `config` may be NULL.
+// A reader from the next packet on; while capturing goes on, too: waits where the capture thread is
+// about to put a packet into queues, until it has. `config` may be NULL.
 // 0; -EINVAL (NULL, an unknown lag, a depth above max_depth, a reserved field); -ENOBUFS
 // (max_consumers are there: close one).
 ZCB_API ZCB_MUST_CHECK int zcb_audio_consumer_open(struct zcb_audio_sink *sink,
