@@ -59,6 +59,23 @@ audio_most(uint64_t *gauge, uint64_t value)
         __atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
+// A call goes on to its end, whatever is asked of its thread: without that a thread might end in a
+// descriptor's write, with a lock.
+static inline int
+audio_defer_cancel(void)
+{
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void
+audio_allow_cancel(int before)
+{
+    pthread_setcancelstate(before, &before);
+}
+
 // ---- clock
 
 struct audio_clock {
@@ -109,7 +126,7 @@ struct zcb_audio_consumer {
     bool open;                 // under the sink's lock
     // The reader's.
     bool follows;
-    uint64_t next_pts;
+    uint64_t next_number;
     uint64_t delivered, skipped, discontinuities, sleeps;
     // The capture thread's; since ever, whoever has it open.
     struct zcb_audio_consumer_stats now, before;
@@ -143,9 +160,11 @@ struct zcb_audio_sink {
     struct audio_slot *filling; // the packet under way, or &waste, or NULL
     struct audio_slot waste;    // memory for what is dropped
     uint32_t filled, silent, span_frames;
-    uint32_t dropping; // frames of the delivery under way that are not wanted
-    uint32_t flags;    // of the packet under way
+    uint32_t dropping;  // frames of the delivery under way that are not wanted
+    uint32_t silencing; // frames of it that are silence
+    uint32_t flags;     // of the packet under way
     bool span_silent;
+    uint32_t publishing; // odd: it may be at somebody's queue
     enum audio_span span;
     uint64_t pts, number;
     struct zcb_audio_sink_stats stats; // prepared and retired: under `lock`

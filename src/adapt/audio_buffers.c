@@ -99,6 +99,21 @@ evict(struct zcb_audio_sink *sink, const struct audio_slot *slot)
     return was_there;
 }
 
+// Around all that this thread does with queues, for consumers to come who wait until a place is
+// left. In one order with a consumer's `mode`: either this thread sees that it was closed, or who
+// opens it again sees this.
+static void
+enter_queues(struct zcb_audio_sink *sink)
+{
+    __atomic_store_n(&sink->publishing, sink->publishing + 1, __ATOMIC_SEQ_CST);
+}
+
+static void
+leave_queues(struct zcb_audio_sink *sink)
+{
+    __atomic_store_n(&sink->publishing, sink->publishing + 1, __ATOMIC_RELEASE);
+}
+
 // Ends, since nothing but this thread puts packets into queues.
 static struct audio_slot *
 make_room(struct zcb_audio_sink *sink)
@@ -108,6 +123,7 @@ make_room(struct zcb_audio_sink *sink)
 
     if (sink->full == ZCB_AUDIO_DROP_NEWEST)
         return NULL;
+    enter_queues(sink);
     while ((slot == NULL || sink->full == ZCB_AUDIO_OVERWRITE) && (victim = oldest(sink)) != NULL) {
         if (evict(sink, victim))
             audio_add(sink->full == ZCB_AUDIO_OVERWRITE ? &sink->stats.overwritten
@@ -116,6 +132,7 @@ make_room(struct zcb_audio_sink *sink)
         if (slot == NULL)
             slot = pop_free(sink);
     }
+    leave_queues(sink);
     return slot;
 }
 
@@ -177,8 +194,10 @@ audio_publish(struct zcb_audio_sink *sink, uint32_t flags)
     audio_add(&sink->stats.frames, sink->filled);
     sink->filled = 0;
     sink->flags = 0;
+    enter_queues(sink);
     for (uint32_t i = 0; i < sink->max_consumers; i++)
         heard |= audio_offer(&sink->consumers[i], slot);
+    leave_queues(sink);
     audio_add(&sink->stats.unheard, !heard);
     zcb_packet_unref(&mine);
     return true;

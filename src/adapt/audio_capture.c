@@ -10,6 +10,9 @@
 static void
 begin_packet(struct zcb_audio_sink *sink)
 {
+    // One to be dropped, of which nothing was committed: there may be a buffer by now.
+    if (sink->filling == &sink->waste && sink->filled == 0)
+        (void)audio_publish(sink, 0);
     if (sink->filling == NULL)
         sink->filling = audio_take(sink);
     if (sink->filling == NULL)
@@ -84,7 +87,7 @@ judge(struct zcb_audio_sink *sink, const struct zcb_audio_stamp *stamp, uint32_t
     struct audio_verdict verdict = audio_clock_judge(&sink->clock, stamp, frames, &sink->stats);
 
     sink->dropping = verdict.drop ? frames : 0;
-    sink->span_silent = (stamp->flags & ZCB_AUDIO_SILENCE) != 0;
+    sink->silencing = (stamp->flags & ZCB_AUDIO_SILENCE) != 0 && !verdict.drop ? frames : 0;
     if (verdict.drop)
         return;
     if (verdict.missing != 0 && verdict.missing <= sink->conceal && !verdict.broken) {
@@ -116,6 +119,9 @@ zcb_audio_sink_begin(struct zcb_audio_sink *sink, uint32_t frames,
         begin_packet(sink);
         sink->span = AUDIO_SPAN;
         sink->span_frames = smaller(frames, sink->packet_frames - sink->filled);
+        if (sink->silencing != 0)
+            sink->span_frames = smaller(sink->silencing, sink->span_frames);
+        sink->span_silent = sink->silencing != 0;
         point(sink, sink->filling, sink->filled);
         if (sink->span_silent)
             silence(sink, sink->span_frames);
@@ -141,11 +147,12 @@ zcb_audio_sink_commit(struct zcb_audio_sink *sink, uint32_t frames)
         return -ERANGE;
     span = sink->span;
     sink->span = AUDIO_NO_SPAN;
-    if (span == AUDIO_SPAN_TO_DROP)
+    if (span == AUDIO_SPAN_TO_DROP) {
         sink->dropping -= frames;
-    else if (frames != 0)
-        return advance(sink, frames, sink->span_silent);
-    return 0;
+        return 0;
+    }
+    sink->silencing -= sink->span_silent ? frames : 0;
+    return frames != 0 && advance(sink, frames, sink->span_silent);
 }
 
 int

@@ -62,44 +62,51 @@ jump(struct audio_clock *clock, uint64_t pts, struct zcb_audio_sink_stats *stats
     return (struct audio_verdict){.broken = true};
 }
 
-// The time is one that should be over. `fresh`: the sequence says that the frames are new.
+// The time is one that should be over. `fresh`: the sequence says that the frames are new; then it
+// also says what is `missing` in front of them, as this time cannot.
 static struct audio_verdict
-judge_old(struct audio_clock *clock, uint64_t pts, bool fresh, struct zcb_audio_sink_stats *stats)
+judge_old(struct audio_clock *clock, uint64_t pts, bool fresh, uint64_t missing,
+          struct zcb_audio_sink_stats *stats)
 {
     bool same = pts == clock->last_pts, enough;
 
     if (clock->stopped)
-        return same ? (struct audio_verdict){0} : jump(clock, pts, stats);
+        return same ? (struct audio_verdict){.missing = missing} : jump(clock, pts, stats);
     enough = is_enough(clock, &clock->old_times);
     if (same && (enough || fresh)) {
         audio_add(&stats->clock_stops, 1);
         clock->stopped = true;
-        return (struct audio_verdict){.broken = !fresh};
+        return (struct audio_verdict){.broken = !fresh, .missing = missing};
     }
     if (enough)
         return jump(clock, pts, stats);
     audio_add(same ? &stats->duplicates : &stats->backwards, 1);
-    return (struct audio_verdict){.drop = !fresh};
+    return (struct audio_verdict){.drop = !fresh, .missing = missing};
 }
 
 static struct audio_verdict
-judge_time(struct audio_clock *clock, uint64_t pts, bool fresh, struct zcb_audio_sink_stats *stats)
+judge_time(struct audio_clock *clock, uint64_t pts, bool fresh, uint64_t missing,
+           struct zcb_audio_sink_stats *stats)
 {
     int64_t off = (int64_t)(pts - clock->next_pts);
     struct audio_verdict verdict = {0};
 
     if (!clock->has_time) {
+        // What came before was counted from 0.
+        verdict.broken = clock->next_pts != 0 && off != 0;
         clock->has_time = true;
         clock->next_pts = pts;
     } else if (off >= -(int64_t)clock->tolerance && off <= (int64_t)clock->tolerance) {
         audio_add(&stats->jitter, off != 0);
         clock->stopped = false;
         clock->old_times = 0;
-    } else if (off > (int64_t)clock->max_gap || off < -(int64_t)clock->max_gap) {
-        // A clock that stands still falls behind without end: that is no jump.
-        verdict = clock->stopped && pts == clock->last_pts ? verdict : jump(clock, pts, stats);
+    } else if (off > (int64_t)clock->max_gap ||
+               (off < -(int64_t)clock->max_gap && pts != clock->last_pts)) {
+        // The last time again is no jump, however long its delivery was: a clock that stands still
+        // falls behind without end.
+        verdict = jump(clock, pts, stats);
     } else if (off < 0) {
-        verdict = judge_old(clock, pts, fresh, stats);
+        verdict = judge_old(clock, pts, fresh, missing, stats);
     } else {
         verdict.missing = (uint64_t)off;
         clock->old_times = 0;
@@ -144,7 +151,7 @@ audio_clock_judge(struct audio_clock *clock, const struct zcb_audio_stamp *stamp
         verdict.missing = (uint64_t)lost * frames;
     }
     if ((stamp->flags & ZCB_AUDIO_HAS_PTS) != 0) {
-        by_time = judge_time(clock, stamp->pts_frames, fresh, stats);
+        by_time = judge_time(clock, stamp->pts_frames, fresh, verdict.missing, stats);
         by_time.broken |= verdict.broken;
         verdict = by_time;
     }

@@ -79,7 +79,7 @@ audio_drain(struct zcb_audio_consumer *consumer)
 bool
 audio_offer(struct zcb_audio_consumer *consumer, const struct audio_slot *slot)
 {
-    uint32_t mode = __atomic_load_n(&consumer->mode, __ATOMIC_ACQUIRE);
+    uint32_t mode = __atomic_load_n(&consumer->mode, __ATOMIC_SEQ_CST);
     struct zcb_audio_consumer_stats *now = &consumer->now;
 
     if (mode == 0) {
@@ -120,12 +120,13 @@ read_now(struct zcb_audio_consumer *consumer, struct zcb_audio_packet *out)
     if (slot == NULL)
         return false;
     *out = slot->packet; // the queue's reference is the caller's now
-    if (consumer->follows && out->pts_frames != consumer->next_pts)
+    // Not by the time: behind a gap that may fit by chance, where a device plays a loop.
+    if (consumer->follows && out->number != consumer->next_number)
         out->flags |= ZCB_AUDIO_DISCONTINUITY;
     audio_add(&consumer->discontinuities, (out->flags & ZCB_AUDIO_DISCONTINUITY) != 0);
     audio_add(&consumer->delivered, 1);
     consumer->follows = true;
-    consumer->next_pts = out->pts_frames + out->frames;
+    consumer->next_number = out->number + 1;
     return true;
 }
 
@@ -189,9 +190,7 @@ static void
 sleep_a_while(struct zcb_audio_consumer *consumer, const struct timespec *deadline)
 {
     struct timespec until = *deadline, nap;
-    int cancel;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&consumer->lock);
     if (consumer->sink->nap_ms != 0) {
         nap = wait_deadline(consumer->sink->nap_ms);
@@ -204,20 +203,14 @@ sleep_a_while(struct zcb_audio_consumer *consumer, const struct timespec *deadli
         pthread_cond_timedwait(&consumer->wake, &consumer->lock, &until);
     consumer->sleeping--;
     pthread_mutex_unlock(&consumer->lock);
-    pthread_setcancelstate(cancel, NULL);
 }
 
-int
-zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms,
-                        struct zcb_audio_packet *out)
+static int
+read_or_wait(struct zcb_audio_consumer *consumer, uint32_t timeout_ms, struct zcb_audio_packet *out)
 {
     struct timespec deadline;
     bool ended;
 
-    if (consumer == NULL || out == NULL)
-        return -EINVAL;
-    if (read_now(consumer, out))
-        return 1;
     if (timeout_ms != 0) // no limit: some decades
         deadline = wait_deadline(timeout_ms == UINT32_MAX ? UINT64_C(1) << 40 : timeout_ms);
     for (;;) {
@@ -238,6 +231,22 @@ zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms
         audio_add(&consumer->sleeps, 1);
         sleep_a_while(consumer, &deadline);
     }
+}
+
+int
+zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms,
+                        struct zcb_audio_packet *out)
+{
+    int cancel, result;
+
+    if (consumer == NULL || out == NULL)
+        return -EINVAL;
+    if (read_now(consumer, out))
+        return 1;
+    cancel = audio_defer_cancel();
+    result = read_or_wait(consumer, timeout_ms, out);
+    audio_allow_cancel(cancel);
+    return result;
 }
 
 int
@@ -281,6 +290,9 @@ audio_consumer_init(struct zcb_audio_consumer *consumer, struct zcb_audio_sink *
         free(consumer->entry);
         return -ENOMEM;
     }
+    // Zeros that were never written may have no page yet; the capture thread is not to wait for it.
+    for (uint32_t i = 0; i <= sink->mask; i++)
+        __atomic_store_n(&consumer->entry[i], NULL, __ATOMIC_RELAXED);
     if (wait_cond_init(&consumer->wake) != 0) {
         pthread_mutex_destroy(&consumer->lock);
         free(consumer->entry);
@@ -297,6 +309,18 @@ audio_consumer_finish(struct zcb_audio_consumer *consumer)
     free(consumer->entry);
 }
 
+// Until the capture thread is at no queue that it found open before. It stays there for a few
+// instructions, unless it is made to wait itself.
+static void
+wait_for_capture(const struct zcb_audio_sink *sink)
+{
+    uint32_t then = __atomic_load_n(&sink->publishing, __ATOMIC_SEQ_CST);
+    struct timespec moment = {.tv_nsec = 50000};
+
+    while (then % 2 != 0 && __atomic_load_n(&sink->publishing, __ATOMIC_SEQ_CST) == then)
+        nanosleep(&moment, NULL);
+}
+
 int
 zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_consumer_config *config,
                         struct zcb_audio_consumer **out)
@@ -304,6 +328,7 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
     static const struct zcb_audio_consumer_config none;
     struct zcb_audio_consumer *consumer = NULL;
     uint32_t depth;
+    int cancel;
 
     if (config == NULL)
         config = &none;
@@ -316,11 +341,13 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
         return -EINVAL;
     depth = config->depth != 0 ? config->depth : sink->max_depth < 8 ? sink->max_depth : 8;
 
+    cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
     for (uint32_t i = 0; i < sink->max_consumers && consumer == NULL; i++)
         if (!sink->consumers[i].open)
             consumer = &sink->consumers[i];
     if (consumer != NULL) {
+        wait_for_capture(sink);
         audio_drain(consumer);
         consumer->open = true;
         consumer->follows = false;
@@ -337,6 +364,7 @@ zcb_audio_consumer_open(struct zcb_audio_sink *sink, const struct zcb_audio_cons
         *out = consumer;
     }
     pthread_mutex_unlock(&sink->lock);
+    audio_allow_cancel(cancel);
     return consumer != NULL ? 0 : -ENOBUFS;
 }
 
@@ -345,14 +373,16 @@ zcb_audio_consumer_close(struct zcb_audio_consumer **consumer)
 {
     struct zcb_audio_consumer *own;
     struct zcb_audio_sink *sink;
+    int cancel;
 
     if (consumer == NULL || *consumer == NULL)
         return;
     own = *consumer;
     *consumer = NULL;
     sink = own->sink;
+    cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
-    __atomic_store_n(&own->mode, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&own->mode, 0, __ATOMIC_SEQ_CST);
     // The capture thread may be putting one more in just now; it takes that out itself.
     audio_drain(own);
 #if defined(__linux__)
@@ -362,6 +392,7 @@ zcb_audio_consumer_close(struct zcb_audio_consumer **consumer)
     own->fd = -1;
     own->open = false;
     pthread_mutex_unlock(&sink->lock);
+    audio_allow_cancel(cancel);
     audio_leave(sink, AUDIO_OWNER);
 }
 

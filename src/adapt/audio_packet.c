@@ -54,6 +54,7 @@ int
 zcb_audio_frames_in(const struct zcb_audio_format *format, double seconds, uint64_t *out)
 {
     double frames;
+    uint64_t whole;
 
     // A comparison with NaN is false, whichever it is.
     if (out == NULL || zcb_audio_format_check(format) < 0 || !(seconds >= 0) ||
@@ -62,7 +63,8 @@ zcb_audio_frames_in(const struct zcb_audio_format *format, double seconds, uint6
     if (seconds > 9007199254740992.0 / format->rate)
         return -EOVERFLOW;
     frames = seconds * format->rate;
-    *out = (uint64_t)(frames + 0.5);
+    whole = (uint64_t)frames; // a half is not added: where doubles are a whole apart that is one
+    *out = whole + (frames - (double)whole >= 0.5);
     return 0;
 }
 
@@ -212,7 +214,8 @@ zcb_audio_packet_channel(const struct zcb_audio_packet *packet, uint32_t channel
 static bool
 is_beside(const struct zcb_audio_packet *a, const struct zcb_audio_packet *b)
 {
-    return a->bytes.owner == b->bytes.owner && a->plane_stride == b->plane_stride &&
+    return a->bytes.owner == b->bytes.owner &&
+           (a->plane_stride == b->plane_stride || audio_planes(&a->format) == 1) &&
            a->bytes.data + (size_t)a->frames * audio_step(&a->format) == b->bytes.data;
 }
 

@@ -84,15 +84,17 @@ int
 zcb_audio_sink_service(struct zcb_audio_sink *sink)
 {
     uint64_t in_use;
-    int made = 0, result = 0;
+    int made = 0, result = 0, cancel;
 
     if (sink == NULL)
         return -EINVAL;
+    cancel = audio_defer_cancel();
     pthread_mutex_lock(&sink->lock);
     retire(sink);
     in_use = __atomic_load_n(&sink->users, __ATOMIC_RELAXED) % AUDIO_OWNER;
-    while (sink->buffers < sink->max_buffers && sink->buffers < in_use + sink->spare &&
-           result == 0) {
+    // Below the least: a wish came true while the next one was made.
+    while (sink->buffers < sink->max_buffers && result == 0 &&
+           (sink->buffers < sink->min_buffers || sink->buffers < in_use + sink->spare)) {
         result = prepare(sink);
         made += result == 0;
     }
@@ -105,6 +107,7 @@ zcb_audio_sink_service(struct zcb_audio_sink *sink)
         if (sink->consumers[i].open)
             audio_wake(&sink->consumers[i], false);
     pthread_mutex_unlock(&sink->lock);
+    audio_allow_cancel(cancel);
     return result < 0 ? result : made;
 }
 
@@ -231,6 +234,8 @@ furnish(struct zcb_audio_sink *sink)
         sink->empty = &sink->slots[i - 1];
     }
     result = fill_slot(sink, &sink->waste);
+    for (uint32_t i = 0; i < sink->planes; i++)
+        sink->plane[i] = sink->waste.data; // so that their pages are there
     while (result == 0 && sink->buffers < sink->min_buffers)
         result = prepare(sink);
     return result;
@@ -277,11 +282,13 @@ void
 zcb_audio_sink_destroy(struct zcb_audio_sink **out)
 {
     struct zcb_audio_sink *sink;
+    int cancel;
 
     if (out == NULL || *out == NULL)
         return;
     sink = *out;
     *out = NULL;
+    cancel = audio_defer_cancel();
     zcb_audio_sink_end(sink);
     pthread_mutex_lock(&sink->lock);
     sink->stop = true;
@@ -300,6 +307,7 @@ zcb_audio_sink_destroy(struct zcb_audio_sink **out)
     }
     pthread_mutex_unlock(&sink->lock);
     audio_leave(sink, AUDIO_OWNER);
+    audio_allow_cancel(cancel);
 }
 
 int
@@ -330,7 +338,9 @@ zcb_audio_sink_stats(const struct zcb_audio_sink *sink, struct zcb_audio_sink_st
 #undef LOAD
     now.buffers = __atomic_load_n(&sink->buffers, __ATOMIC_RELAXED);
     now.in_use = __atomic_load_n(&sink->users, __ATOMIC_RELAXED) % AUDIO_OWNER;
-    now.hit_rate = now.acquires != 0 ? (double)now.recycled / (double)now.acquires : 0;
+    // Counters that are read one by one: a miss may be newer than the acquire.
+    now.hit_rate =
+        now.acquires > now.misses ? (double)(now.acquires - now.misses) / (double)now.acquires : 0;
     memset(out, 0, out_size);
     memcpy(out, &now, out_size < sizeof(now) ? out_size : sizeof(now));
     return 0;

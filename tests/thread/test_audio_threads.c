@@ -8,6 +8,9 @@
 #include "unit/audio_testing.h"
 
 #include <pthread.h>
+#include <signal.h>
+
+#include "adapt/audio.h"
 
 enum { PACKETS = 8000, KINDS = 3 };
 
@@ -229,6 +232,80 @@ who_sleeps_without_a_helper_looks_by_itself(void **state)
     must_end(&pool);
 }
 
+static int signals; // atomic
+
+static void
+count_signal(int number)
+{
+    (void)number;
+    __atomic_fetch_add(&signals, 1, __ATOMIC_SEQ_CST);
+}
+
+static void
+the_helper_takes_none_of_the_programs_signals(void **state)
+{
+    struct zcb_audio_sink_config config = {.helper_ms = 1};
+    struct sigaction counts = {.sa_handler = count_signal}, before;
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_audio_sink *sink = must_sink(pool, &config);
+    sigset_t usr1;
+
+    (void)state;
+    CHECK(sigaction(SIGUSR1, &counts, &before) == 0);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    kill(getpid(), SIGUSR1);
+    usleep(50000); // whoever would take it has taken it
+    assert_int_equal(__atomic_load_n(&signals, __ATOMIC_SEQ_CST), 0);
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    assert_int_equal(__atomic_load_n(&signals, __ATOMIC_SEQ_CST), 1);
+    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+    zcb_audio_sink_destroy(&sink);
+    must_end(&pool);
+}
+
+// ---- a place in use again
+
+struct opener {
+    struct zcb_audio_sink *sink;
+    struct zcb_audio_consumer *consumer;
+    int opened; // atomic
+};
+
+static void *
+open_one(void *arg)
+{
+    struct opener *opener = arg;
+
+    opener->consumer = must_listen(opener->sink, ZCB_AUDIO_LAG_HOLD, 0);
+    __atomic_store_n(&opener->opened, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+// Else the next consumer would find, and count, what was meant for the one before.
+static void
+a_place_is_not_used_again_while_the_capture_thread_may_still_put_something_there(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct opener opener = {.sink = must_sink(pool, NULL)};
+    uint64_t number = 0;
+    pthread_t thread;
+
+    (void)state;
+    __atomic_fetch_add(&opener.sink->publishing, 1, __ATOMIC_SEQ_CST);
+    CHECK(pthread_create(&thread, NULL, open_one, &opener) == 0);
+    usleep(30000);
+    CHECK(__atomic_load_n(&opener.opened, __ATOMIC_SEQ_CST) == 0);
+    __atomic_fetch_add(&opener.sink->publishing, 1, __ATOMIC_SEQ_CST);
+    pthread_join(thread, NULL);
+    must_deliver(opener.sink, 480, NULL, &number);
+    CHECK(must_consumer_stats(opener.consumer).offered == 1);
+    zcb_audio_consumer_close(&opener.consumer);
+    zcb_audio_sink_destroy(&opener.sink);
+    must_end(&pool);
+}
+
 // ---- the last packet
 
 static void *
@@ -270,6 +347,9 @@ main(void)
         cmocka_unit_test(every_consumer_reads_whole_packets_in_order_beside_slow_ones),
         cmocka_unit_test(who_sleeps_is_woken_by_the_helper_and_by_the_end),
         cmocka_unit_test(who_sleeps_without_a_helper_looks_by_itself),
+        cmocka_unit_test(the_helper_takes_none_of_the_programs_signals),
+        cmocka_unit_test(
+            a_place_is_not_used_again_while_the_capture_thread_may_still_put_something_there),
         cmocka_unit_test(the_last_packets_come_back_on_several_threads_while_the_sink_goes),
     };
 

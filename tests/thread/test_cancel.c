@@ -13,11 +13,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 
+#include <zcbuf/adapt/audio.h>
+
 struct work {
     struct zcb_pool *pool;
     void (*call)(struct work *work);
     struct zcb_buf *buf;
     struct zcb_packet packet;
+    struct zcb_audio_sink *sink;
+    struct zcb_audio_consumer *consumer;
+    struct zcb_audio_packet samples;
     int fd;
     int result;
     bool came_back;
@@ -171,6 +176,64 @@ nothing_of_a_mapping_is_lost(void **state)
     fclose(file);
 }
 
+static void
+service(struct work *work)
+{
+    work->result = zcb_audio_sink_service(work->sink);
+}
+
+static void
+read_samples(struct work *work)
+{
+    work->result = zcb_audio_consumer_read(work->consumer, 5, &work->samples);
+}
+
+static void
+close_consumer(struct work *work)
+{
+    zcb_audio_consumer_close(&work->consumer);
+}
+
+static void
+destroy_sink(struct work *work)
+{
+    zcb_audio_sink_destroy(&work->sink);
+}
+
+// With a descriptor to be written to, read and closed, and a helper to be joined: those are places
+// where a thread can be cancelled, and a lock is held there.
+static void
+a_sink_and_its_consumers_are_left_in_order(void **state)
+{
+    static const uint8_t frames[480 * 8];
+    const struct zcb_audio_format format = {48000, 2, ZCB_AUDIO_F32, 0};
+    const void *planes[] = {frames};
+
+    (void)state;
+    for (uint32_t helper_ms = 0; helper_ms <= 1000; helper_ms += 1000) {
+        struct zcb_audio_sink_config config = {.helper_ms = helper_ms};
+        struct work work = {.pool = must_create(NULL)};
+        struct zcb_audio_consumer *other;
+
+        CHECK(zcb_audio_sink_create(work.pool, &format, &config, &work.sink) == 0);
+        CHECK(zcb_audio_consumer_open(work.sink, NULL, &work.consumer) == 0);
+        CHECK(zcb_audio_consumer_open(work.sink, NULL, &other) == 0);
+        CHECK(zcb_audio_consumer_fd(work.consumer) != -EINVAL);
+        CHECK(zcb_audio_sink_write(work.sink, planes, sizeof(frames), NULL) == 1);
+        run_cancelled(&work, service);
+        CHECK(work.result == 0);
+        run_cancelled(&work, read_samples);
+        CHECK(work.result == 1);
+        zcb_audio_packet_unref(&work.samples);
+        run_cancelled(&work, read_samples);
+        CHECK(work.result == -ETIMEDOUT);
+        run_cancelled(&work, close_consumer);
+        run_cancelled(&work, destroy_sink);
+        zcb_audio_consumer_close(&other);
+        must_end(&work.pool); // nothing is lost
+    }
+}
+
 static int
 talk(void)
 {
@@ -204,6 +267,7 @@ main(int argc, char **argv)
         cmocka_unit_test(a_wait_for_a_buffer_goes_on_to_its_end),
         cmocka_unit_test(what_a_cancelled_thread_has_cached_is_there_for_others),
         cmocka_unit_test(nothing_of_a_mapping_is_lost),
+        cmocka_unit_test(a_sink_and_its_consumers_are_left_in_order),
         cmocka_unit_test(what_is_printed_on_the_way_is_printed_whole),
     };
 

@@ -247,6 +247,48 @@ static const struct row {
      {{S | T, 10, 1, 0}, {S | T, 10, 2, 0}, {S | T, 10, 3, 0}, {S | T, 13, 4, 0}},
      {{0, 10, 0, 0}, {1, 11, 0, 0}, {2, 12, 0, 0}, {3, 13, 0, 0}},
      {.clock_stops = 1}},
+    {"a delivery longer than any gap comes again",
+     {.max_gap_frames = 479},
+     3,
+     2,
+     {{T, 7, 0, 0}, {T, 7, 0, 0}, {T, 8, 0, 0}},
+     {{0, 7, 0, 0}, {2, 8, 0, 0}},
+     {.duplicates = 1}},
+    {"the clock stops where the sequence goes on, in deliveries longer than any gap",
+     {.max_gap_frames = 1},
+     3,
+     3,
+     {{S | T, 10, 1, 0}, {S | T, 10, 2, 0}, {S | T, 10, 3, 0}},
+     {{0, 10, 0, 0}, {1, 11, 0, 0}, {2, 12, 0, 0}},
+     {.clock_stops = 1}},
+    {"a clock that stands still tells nothing of what the sequence says is missing",
+     {0},
+     4,
+     4,
+     {{S | T, 10, 1, 0}, {S | T, 10, 2, 0}, {S | T, 10, 5, 0}, {S | T, 10, 6, 0}},
+     {{0, 10, 0, 0}, {1, 11, 0, 0}, {2, 14, DISC, 0}, {3, 15, 0, 0}},
+     {.clock_stops = 1, .gaps = 1, .lost_frames = 960}},
+    {"nor does a time from the past",
+     {.conceal_frames = 480},
+     3,
+     4,
+     {{S | T, 10, 1, 0}, {S | T, 9, 3, 0}, {S | T, 13, 4, 0}},
+     {{0, 10, 0, 0}, {-1, 11, HOLE, 0}, {1, 12, 0, 0}, {2, 13, 0, 0}},
+     {.backwards = 1, .gaps = 1, .lost_frames = 480, .concealed_frames = 480}},
+    {"the oldest sequence that is remembered",
+     {0},
+     4,
+     2,
+     {{S, 0, 7, 0}, {S, 0, 70, 0}, {S, 0, 7, 0}, {S, 0, 8, 0}},
+     {{0, 0, 0, 0}, {1, 63, DISC, 0}},
+     {.gaps = 1, .lost_frames = 62 * 480, .duplicates = 1, .reordered = 1}},
+    {"a clock that stopped and then was right is an ordinary one",
+     {0},
+     4,
+     4,
+     {{S | T, 10, 1, 0}, {S | T, 10, 2, 0}, {S | T, 12, 3, 0}, {S | T, 11, 4, 0}},
+     {{0, 10, 0, 0}, {1, 11, 0, 0}, {2, 12, 0, 0}, {3, 13, 0, 0}},
+     {.clock_stops = 1, .backwards = 1}},
     {"the device says that it lost something",
      {0},
      3,
@@ -430,6 +472,71 @@ a_stall_and_the_burst_after_it_are_seen_by_the_clock_that_the_caller_reads(void 
     must_end(&pool);
 }
 
+// {ms, frames} of each delivery; what the last of them adds.
+static void
+how_late_a_delivery_is_follows_from_the_one_before_it(void **state)
+{
+    static const struct {
+        struct {
+            uint64_t ms;
+            uint32_t frames;
+        } at[3];
+        uint64_t late, bursts, max_late_ms;
+    } table[] = {
+        {{{10, 480}, {30, 480}, {34, 480}}, 0, 0, 10},  // twice its time is not late
+        {{{10, 480}, {31, 480}, {34, 480}}, 1, 1, 11},  // a little more is
+        {{{10, 480}, {35, 480}, {40, 480}}, 1, 0, 15},  // half its time is no burst
+        {{{10, 480}, {9, 480}, {19, 480}}, 0, 0, 0},    // a clock that goes back tells nothing
+        {{{10, 4800}, {160, 48}, {163, 48}}, 1, 0, 50}, // 100 ms, and then 1 ms
+        {{{10, 48}, {13, 4800}, {40, 48}}, 1, 1, 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct zcb_pool *pool = must_create(NULL);
+        struct zcb_audio_sink *sink = must_sink(pool, NULL);
+        struct zcb_audio_sink_stats stats;
+        uint64_t number = 0;
+
+        for (size_t n = 0; n < 3; n++) {
+            struct zcb_audio_stamp stamp = {.now_ns = table[i].at[n].ms * 1000000};
+
+            must_deliver(sink, table[i].at[n].frames, &stamp, &number);
+        }
+        stats = must_sink_stats(sink);
+        assert_int_equal(stats.late_wakeups, table[i].late);
+        assert_int_equal(stats.bursts, table[i].bursts);
+        assert_int_equal(stats.max_late_ns, table[i].max_late_ms * 1000000);
+        zcb_audio_sink_destroy(&sink);
+        must_end(&pool);
+    }
+}
+
+static void
+a_write_of_several_packets_is_judged_once_and_not_copied_where_it_is_dropped(void **state)
+{
+    static const uint64_t frames[1000] = {1};
+    const void *planes[] = {frames};
+    struct zcb_audio_stamp stamp = {.flags = T | S, .pts_frames = 77, .sequence = 5};
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_audio_sink *sink = must_sink(pool, NULL);
+    struct zcb_copies before, after;
+
+    (void)state;
+    for (int again = 0; again < 2; again++) {
+        zcb_copies_thread(&before);
+        assert_int_equal(zcb_audio_sink_write(sink, planes, sizeof(frames), &stamp), again ? 0 : 2);
+        zcb_copies_thread(&after);
+        assert_int_equal(zcb_copies_bytes(&after) - zcb_copies_bytes(&before),
+                         again ? 0 : sizeof(frames));
+        assert_int_equal(must_sink_stats(sink).frames, 960);
+        assert_int_equal(must_sink_stats(sink).duplicates, again);
+        assert_int_equal(must_sink_stats(sink).jumps + must_sink_stats(sink).gaps, 0);
+    }
+    zcb_audio_sink_destroy(&sink);
+    must_end(&pool);
+}
+
 int
 main(void)
 {
@@ -440,6 +547,9 @@ main(void)
         cmocka_unit_test(a_duplicate_is_dropped_whole_however_it_is_read),
         cmocka_unit_test(
             a_stall_and_the_burst_after_it_are_seen_by_the_clock_that_the_caller_reads),
+        cmocka_unit_test(how_late_a_delivery_is_follows_from_the_one_before_it),
+        cmocka_unit_test(
+            a_write_of_several_packets_is_judged_once_and_not_copied_where_it_is_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,7 @@ a_duration_that_is_no_number_is_refused(void **state)
         {0.01, 0, 480},
         {1.0 / 96000, 0, 1},
         {1.0 / 96001, 0, 0},
+        {93824992236.88536, 0, UINT64_C(4503599627370497)}, // which plus a half is no double
         {-0.0, 0, 0},
         {-1e-300, -EINVAL, 0},
         {NAN, -EINVAL, 0},
@@ -213,6 +214,13 @@ channels_of_planes_and_of_interleaved_frames_are_seen_where_they_lie(void **stat
     assert_int_equal(zcb_audio_packet_channel(&part, 3, &channel), -ERANGE);
     assert_int_equal(zcb_audio_packet_plane(&part, 3, &plane), -ERANGE);
     zcb_audio_packet_unref(&part);
+    assert_int_equal(zcb_audio_packet_slice(&packet, 20, 0, &part), 0); // nothing, at the end
+    assert_int_equal(zcb_audio_packet_plane(&part, 2, &plane), 0);
+    assert_int_equal(plane.len, 0);
+    assert_int_equal(zcb_audio_packet_channel(&part, 2, &channel), 0);
+    assert_int_equal(channel.frames, 0);
+    assert_ptr_equal(channel.data, part.bytes.data);
+    zcb_audio_packet_unref(&part);
     zcb_audio_packet_unref(&packet);
 
     packet = must_wrap(&stereo, bytes, 80, 0);
@@ -290,6 +298,86 @@ gather_copies_just_what_does_not_lie_side_by_side(void **state)
     must_end(&pool);
 }
 
+// What looks as if it lay side by side, and does not.
+static void
+gather_is_not_deceived_by_addresses_alone(void **state)
+{
+    static const struct zcb_audio_format two = {48000, 2, ZCB_AUDIO_S32, 1};
+    static const uint8_t empty[1];
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_audio_packet part[2], sum;
+    struct zcb_packet raw, plane;
+    uint8_t bytes[160];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)i;
+    // Two owners: neither keeps the other's bytes.
+    part[0] = must_wrap(&stereo, bytes, 80, 0);
+    part[1] = must_wrap(&stereo, bytes + 80, 80, 10);
+    assert_int_equal(zcb_audio_gather(part, 2, pool, &sum), 1);
+    assert_memory_equal(sum.bytes.data, bytes, 160);
+    zcb_audio_packet_unref(&sum);
+    zcb_audio_packet_unref(&part[0]);
+    zcb_audio_packet_unref(&part[1]);
+
+    // Planes that are not equally far apart: 40 and 60 bytes, the second in the first's other plane.
+    assert_int_equal(zcb_packet_wrap(bytes, 160, NULL, NULL, &raw), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 0, 80, &plane), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[0], &two, &plane, 0), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 40, 120, &plane), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[1], &two, &plane, 10), 0);
+    assert_int_equal(zcb_audio_gather(part, 2, pool, &sum), 1);
+    assert_int_equal(zcb_audio_packet_plane(&sum, 1, &plane), 0);
+    assert_memory_equal(plane.data, bytes + 40, 40);
+    assert_memory_equal(plane.data + 40, bytes + 100, 60);
+    zcb_packet_unref(&plane);
+    zcb_audio_packet_unref(&sum);
+    zcb_audio_packet_unref(&part[1]);
+    zcb_packet_unref(&raw);
+
+    // Nothing in front: how far apart planes are is for the other to say.
+    part[1] = part[0];
+    raw = zcb_packet_static(empty, 0);
+    assert_int_equal(zcb_audio_packet_init(&part[0], &two, &raw, 77), 0);
+    assert_int_equal(zcb_audio_gather(part, 2, NULL, &sum), 0);
+    assert_int_equal(sum.pts_frames, 77);
+    assert_int_equal(zcb_audio_packet_plane(&sum, 1, &plane), 0);
+    assert_ptr_equal(plane.data, bytes + 40);
+    zcb_packet_unref(&plane);
+    zcb_audio_packet_unref(&sum);
+    zcb_audio_packet_unref(&part[1]);
+    must_end(&pool);
+}
+
+// With one plane nothing is apart: where the next would begin does not matter.
+static void
+one_channel_by_itself_lies_side_by_side_as_any_other(void **state)
+{
+    static const struct zcb_audio_format mono = {48000, 1, ZCB_AUDIO_S16, 1};
+    static const uint8_t memory[40] = {1, 2, 3};
+    struct zcb_packet raw, front, back;
+    struct zcb_audio_packet part[2], sum;
+
+    (void)state;
+    releases = 0;
+    assert_int_equal(zcb_packet_wrap(memory, sizeof(memory), count_release, NULL, &raw), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 0, 12, &front), 0);
+    assert_int_equal(zcb_packet_slice(&raw, 12, 28, &back), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[0], &mono, &front, 5), 0);
+    assert_int_equal(zcb_audio_packet_init(&part[1], &mono, &back, 11), 0);
+    assert_int_equal(zcb_audio_gather(part, 2, NULL, &sum), 0);
+    assert_ptr_equal(sum.bytes.data, memory);
+    assert_int_equal(sum.bytes.len, sizeof(memory));
+    assert_int_equal(sum.frames, 20);
+    zcb_audio_packet_unref(&sum);
+    zcb_audio_packet_unref(&part[0]);
+    zcb_audio_packet_unref(&part[1]);
+    assert_int_equal(releases, 0);
+    zcb_packet_unref(&raw);
+    assert_int_equal(releases, 1);
+}
+
 int
 main(void)
 {
@@ -300,6 +388,8 @@ main(void)
         cmocka_unit_test(a_slice_shares_its_frames_and_its_time_moves_along),
         cmocka_unit_test(channels_of_planes_and_of_interleaved_frames_are_seen_where_they_lie),
         cmocka_unit_test(gather_copies_just_what_does_not_lie_side_by_side),
+        cmocka_unit_test(gather_is_not_deceived_by_addresses_alone),
+        cmocka_unit_test(one_channel_by_itself_lies_side_by_side_as_any_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

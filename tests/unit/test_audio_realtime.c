@@ -141,19 +141,61 @@ holder(void *arg)
     return NULL;
 }
 
+// Every way through the capture thread's calls: the policy at exhaustion, each consumer's at a full
+// queue, gaps to conceal, what is dropped, breaks, silence, a buffer handed back.
+static void
+must_have_seen_it_all(const struct scene *scene)
+{
+    struct zcb_audio_sink_stats stats = must_sink_stats(scene->sink);
+    const uint64_t given_up[] = {stats.drops_newest, stats.drops_oldest, stats.overwritten};
+
+    CHECK(stats.misses > 0 && given_up[scene->full] > 0);
+    CHECK(stats.recycled > 0 || scene->full == ZCB_AUDIO_DROP_NEWEST);
+    CHECK(stats.concealed_frames > 0 && stats.lost_frames > stats.concealed_frames);
+    CHECK(stats.duplicates > 0 && stats.reordered > 0 && stats.jumps > 0);
+    CHECK(stats.clock_stops > 0 && stats.backwards > 0 && stats.late_wakeups > 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct zcb_audio_consumer_stats *queue = &scene->sink->consumers[i].now;
+
+        CHECK((i == ZCB_AUDIO_LAG_HOLD ? queue->refused : queue->dropped_oldest) > 0);
+    }
+    CHECK(scene->sink->retired != NULL);
+}
+
+// The n-th, in order but for a few.
+static struct zcb_audio_stamp
+stamp_of(uint32_t n)
+{
+    struct zcb_audio_stamp stamp = {.flags = ZCB_AUDIO_HAS_PTS | ZCB_AUDIO_HAS_SEQUENCE,
+                                    .sequence = n,
+                                    .pts_frames = n * 480ul + n / 100 * 700,
+                                    .now_ns = n * UINT64_C(10000000)};
+
+    stamp.sequence -= n % 50 == 20 ? 1 : n % 50 == 21 ? 200 : n % 50 == 40 ? 3 : 0;
+    stamp.sequence += n % 50 == 30 ? 2 : 0; // so that 31 and 32 are late
+    stamp.pts_frames -= n % 90 == 1 ? 480 : n % 90 == 2 ? 3000 : 0;
+    stamp.pts_frames += n % 400 == 33 ? 2000 : n % 700 == 34 ? 1000000 : 0;
+    stamp.now_ns += n % 60 == 0 ? 25000000 : 0;
+    stamp.flags |= n % 11 == 5 ? ZCB_AUDIO_SILENCE : n % 13 == 5 ? ZCB_AUDIO_DISCONTINUITY : 0;
+    return stamp;
+}
+
 static void
 capture(void *arg)
 {
+    static const struct zcb_audio_format planar = {48000, 2, ZCB_AUDIO_F64, 1};
     struct scene *scene = arg;
-    struct zcb_audio_sink_config config = {.full = scene->full,
+    // HOLD keeps two, DROP_OLDEST four more: all, once one has been handed back.
+    struct zcb_audio_sink_config config = {.buffers = 7,
+                                           .max_buffers = scene->locked ? 7 : 9,
+                                           .full = scene->full,
                                            .flags = scene->flags,
                                            .conceal_frames = 1000,
                                            .helper_ms = scene->locked ? 0 : 1};
     static const uint8_t delivery[256 * 8];
-    const void *planes[] = {delivery};
+    const void *planes[] = {delivery, delivery};
     struct zcb_source source = *zcb_source_libc();
     struct zcb_pool_config pool_config = {.source = &source};
-    struct zcb_audio_consumer *idle;
     uint64_t number = 0, allocations;
     int threads = scene->locked ? 1 : READERS;
     pthread_t thread;
@@ -161,8 +203,10 @@ capture(void *arg)
     source.ctx = scene;
     source.purge = purge_for_ever;
     scene->pool = must_create(&pool_config);
-    scene->sink = must_sink(scene->pool, &config);
-    idle = must_listen(scene->sink, ZCB_AUDIO_LAG_DROP_OLDEST, 8);
+    CHECK(zcb_audio_sink_create(scene->pool, scene->flags != 0 ? &planar : &audio_stereo, &config,
+                                &scene->sink) == 0);
+    for (uint32_t lag = 0; lag < 3; lag++) // of these nobody reads
+        (void)must_listen(scene->sink, (enum zcb_audio_lag)lag, 4 - lag);
     for (int i = 0; i < threads; i++)
         CHECK(pthread_create(&thread, NULL, scene->locked ? holder : reader, scene) == 0);
     while (__atomic_load_n(&scene->holds, __ATOMIC_SEQ_CST) < threads)
@@ -172,12 +216,10 @@ capture(void *arg)
     trap_system_calls();
     allocations = zcb_alloc_count();
     for (uint32_t n = 0; n < PACKETS; n++) {
-        // Now and then a gap to conceal, a duplicate, a jump.
-        struct zcb_audio_stamp stamp = {.flags = ZCB_AUDIO_HAS_PTS | ZCB_AUDIO_HAS_SEQUENCE,
-                                        .sequence = n,
-                                        .pts_frames = n * 480ul + n / 100 * 700,
-                                        .now_ns = n};
+        struct zcb_audio_stamp stamp = stamp_of(n);
 
+        if (scene->locked && n == 1)
+            scene->sink->retire_wish = 1;
         if (n % 7 == 3)
             must_deliver(scene->sink, 480, &stamp, &number);
         else if (n % 7 == 4)
@@ -189,11 +231,12 @@ capture(void *arg)
     }
     zcb_audio_sink_end(scene->sink);
     if (scene->locked)
+        must_have_seen_it_all(scene);
+    if (scene->locked)
         CHECK(zcb_alloc_count() == allocations);
     else
         while (__atomic_load_n(&scene->done, __ATOMIC_SEQ_CST) < threads)
             continue;
-    (void)idle;
     end_process();
 }
 

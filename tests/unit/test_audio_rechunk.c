@@ -234,6 +234,29 @@ an_output_for_which_there_is_no_buffer_loses_nothing(void **state)
     must_end(&pool);
 }
 
+static void
+nothing_takes_no_place(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_audio_packet whole = must_make(pool, &stereo, 0, 10), packet;
+    struct zcb_audio_rechunk *rechunk;
+
+    (void)state;
+    assert_int_equal(zcb_audio_rechunk_create(pool, &stereo, 10, &rechunk), 0);
+    for (int i = 0; i < 2 * ZCB_AUDIO_RECHUNK_INPUTS; i++) {
+        assert_int_equal(zcb_audio_packet_slice(&whole, 3, 0, &packet), 0);
+        assert_int_equal(zcb_audio_rechunk_push(rechunk, &packet), 0);
+        assert_int_equal(zcb_audio_rechunk_frames(rechunk), 0);
+        assert_int_equal(zcb_audio_rechunk_flush(rechunk, &packet), -EAGAIN);
+    }
+    assert_int_equal(zcb_audio_rechunk_push(rechunk, &whole), 0);
+    assert_int_equal(zcb_audio_rechunk_pull(rechunk, &packet), 0);
+    assert_frames(&packet, 0, 10);
+    zcb_audio_packet_unref(&packet);
+    zcb_audio_rechunk_destroy(&rechunk);
+    must_end(&pool);
+}
+
 int
 main(void)
 {
@@ -242,6 +265,7 @@ main(void)
         cmocka_unit_test(slices_of_one_packet_are_put_together_without_a_copy),
         cmocka_unit_test(an_output_ends_where_time_breaks_and_at_the_flush),
         cmocka_unit_test(what_waits_is_bounded),
+        cmocka_unit_test(nothing_takes_no_place),
         cmocka_unit_test(an_output_for_which_there_is_no_buffer_loses_nothing),
     };
 

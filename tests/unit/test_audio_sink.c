@@ -102,9 +102,13 @@ misuse_of_a_span_is_refused_and_changes_nothing(void **state)
     assert_int_equal(zcb_audio_sink_write(sink, planes, 0, NULL), 0);
     assert_int_equal(zcb_audio_sink_write(sink, planes, 16, NULL), 0);
     assert_int_equal(must_sink_stats(sink).packets, 0);
+    assert_int_equal(zcb_audio_sink_begin(sink, 10, NULL, &span), 0);
     zcb_audio_sink_flush(sink);
     assert_int_equal(must_sink_stats(sink).frames, 12);
+    assert_int_equal(zcb_audio_sink_commit(sink, 1), -EINVAL); // the span is gone
+    assert_int_equal(zcb_audio_sink_begin(sink, 10, NULL, &span), 0);
     zcb_audio_sink_end(sink);
+    assert_int_equal(zcb_audio_sink_commit(sink, 1), -EINVAL);
     zcb_audio_sink_end(sink);
     zcb_audio_sink_flush(sink);
     assert_int_equal(zcb_audio_sink_begin(sink, 10, NULL, &span), -EINVAL);
@@ -669,9 +673,12 @@ a_packet_that_nobody_else_sees_can_be_written_in_place(void **state)
     uint64_t sent = 0;
 
     (void)state;
-    must_deliver(sink, 480, NULL, &sent);
+    must_deliver(sink, 100, NULL, &sent);
+    zcb_audio_sink_flush(sink);
     packet = must_read(consumer);
     assert_int_equal(zcb_packet_make_writable(&packet.bytes, pool, &buf), 0);
+    assert_int_equal(zcb_buf_len(buf), 800);
+    assert_int_equal(zcb_buf_capacity(buf), 3840); // all of it, although the packet is short
     zcb_buf_data(buf)[0] = 1;
     zcb_buf_release(&buf);
     assert_int_equal(must_sink_stats(sink).in_use, 0);
@@ -704,6 +711,55 @@ polls_readable(int fd)
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
     return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void
+a_descriptor_that_is_made_late_tells_what_waits_already(void **state)
+{
+    (void)state;
+    for (int ends = 0; ends < 2; ends++) {
+        struct zcb_audio_sink *sink = must_sink(pool, NULL);
+        struct zcb_audio_consumer *consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+        uint64_t sent = 0;
+        int fd;
+
+        if (ends != 0)
+            zcb_audio_sink_end(sink);
+        else
+            must_deliver(sink, 480, NULL, &sent);
+        fd = zcb_audio_consumer_fd(consumer);
+        assert_true(fd == -ENOTSUP || polls_readable(fd));
+        zcb_audio_consumer_close(&consumer);
+        zcb_audio_sink_destroy(&sink);
+    }
+}
+
+// The place of one who has closed, with all that he had, is the next one's.
+static void
+a_descriptor_is_closed_with_its_consumer_and_the_next_one_begins_anew(void **state)
+{
+    struct zcb_audio_sink *sink = must_sink(pool, NULL);
+    int lowest = dup(0), again;
+    uint64_t sent = 0;
+
+    (void)state;
+    close(lowest);
+    for (int i = 0; i < 3; i++) {
+        struct zcb_audio_consumer *consumer = must_listen(sink, ZCB_AUDIO_LAG_HOLD, 0);
+        int fd = zcb_audio_consumer_fd(consumer);
+
+        if (fd != -ENOTSUP) {
+            assert_false(polls_readable(fd));
+            must_deliver(sink, 480, NULL, &sent);
+            assert_int_equal(zcb_audio_sink_service(sink), 0);
+            assert_true(polls_readable(fd));
+        }
+        zcb_audio_consumer_close(&consumer);
+        again = dup(0);
+        close(again);
+        assert_int_equal(again, lowest);
+    }
+    zcb_audio_sink_destroy(&sink);
 }
 
 static void
@@ -825,6 +881,8 @@ main(void)
         TEST(packets_outlive_their_sink_and_consumers_read_what_is_left),
         TEST(a_packet_that_nobody_else_sees_can_be_written_in_place),
         TEST(a_read_in_vain_says_so_after_its_time),
+        TEST(a_descriptor_that_is_made_late_tells_what_waits_already),
+        TEST(a_descriptor_is_closed_with_its_consumer_and_the_next_one_begins_anew),
         TEST(a_descriptor_tells_what_service_saw),
         TEST(statistics_fit_the_size_that_the_caller_knows),
         TEST(a_sink_that_finds_no_memory_leaves_nothing_behind),

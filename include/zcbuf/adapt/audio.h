@@ -192,8 +192,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_packet_channel(const struct zcb_audio_packe
 // side in one piece of memory (also: n is 1) nothing moves; else they are copied into a buffer of
 // `pool` (ZCB_COPY_COPY_TO, exactly their samples). Time and number are the first's, as is
 // DISCONTINUITY; END is the last's; SILENCE where all have it, CONCEALED where one has.
-// Returns 0: shared; 1: copied; -EINVAL (NULL; n 0; formats differ); -ERANGE (above
-// ZCB_AUDIO_MAX_PACKET); or acquire's errors.
+// Returns 0: shared; 1: copied; -EINVAL (NULL, but for a pool that is not needed; n 0; formats
+// differ); -ERANGE (above ZCB_AUDIO_MAX_PACKET); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_gather(const struct zcb_audio_packet *packets, size_t n,
                                             struct zcb_pool *pool, struct zcb_audio_packet *out);
 
@@ -219,8 +219,8 @@ ZCB_API void zcb_audio_rechunk_destroy(struct zcb_audio_rechunk **rechunk);
 ZCB_API ZCB_MUST_CHECK int zcb_audio_rechunk_push(struct zcb_audio_rechunk *rechunk,
                                                   struct zcb_audio_packet *packet);
 
-// The next output, the caller's. Returns 0: a view; 1: copied; -EAGAIN: push more; or acquire's
-// errors, which lose nothing.
+// The next output, the caller's. Returns 0: a view; 1: copied; -EAGAIN: push more; -EINVAL (NULL);
+// or acquire's errors, which lose nothing.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_rechunk_pull(struct zcb_audio_rechunk *rechunk,
                                                   struct zcb_audio_packet *out);
 
@@ -239,6 +239,7 @@ enum zcb_audio_full {
     // What is being captured is dropped; what waits in queues stays. drops_newest.
     ZCB_AUDIO_DROP_NEWEST,
     // The oldest packet that waits is taken out of the queues. drops_oldest. Gaps come one by one.
+    // (One that a program has read elsewhere gives no memory: then the next goes as well.)
     ZCB_AUDIO_DROP_OLDEST,
     // All that waits is given up, in all queues: one large gap, then no more. overwritten.
     ZCB_AUDIO_OVERWRITE,
@@ -270,7 +271,8 @@ struct zcb_audio_sink_config {
     uint32_t tolerance_frames; // a time this far off is what it should be. 0: exact
     uint32_t max_gap_frames;   // a larger difference is no gap but a jump. 0: one second
     uint32_t conceal_frames;   // gaps up to this are filled with silence. 0: none is. At most 2^20
-    uint32_t stall_after; // stamps from the past, in a row, that are taken for a new time. 0: 4
+    uint32_t stall_after; // stamps from the past, in a row, that are dropped; one more is believed.
+                          // 0: 4
     uint32_t reserved[7]; // 0
 };
 
@@ -310,33 +312,37 @@ struct zcb_audio_span {
     uint32_t planes;
     uint32_t frames; // 1 to as many as asked for
     uint32_t bytes;  // of each plane, for `frames` frames
-    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free
+    bool dropped;    // a place to read into and forget: a duplicate, or no buffer was free. Commit
+                     // it like any other: its frames are counted, and its delivery goes on by them
 };
 
 // Memory for the next `frames` frames, or the first part of them: the rest by another begin, with a
 // stamp of NULL, after commit. There is always memory, since a device has to be read: what cannot
 // or shall not be published is `dropped`. A span that was not committed is given up.
 //
-// `stamp` (NULL: goes on from the last) is judged first:
+// `stamp` is judged first (NULL: more of the last delivery, then frames that follow it):
 //
 //     as expected, or within tolerance_frames   continuous; jitter counts those off by some
 //     a gap: later by up to max_gap_frames      gaps, lost_frames; filled with silence up to
 //                                               conceal_frames, else DISCONTINUITY
 //     further off, either way                   jumps; DISCONTINUITY, the time is the device's
+//     sequence over 64 behind or 65536 ahead    jumps; DISCONTINUITY
 //     sequence seen before                      duplicates; dropped
 //     sequence before the last, not seen        reordered; dropped, its gap has been dealt with
-//     time before what is expected              duplicates (the time before again) or backwards;
-//                                               dropped; with a sequence in order it is taken, and
-//                                               the time counted on
-//     stall_after of these in a row             the same time each: clock_stops; taken, the time
-//                                               counted on until it moves. Else as a jump
+//     the last stamp's time again               duplicates; dropped. With a sequence in order:
+//                                               clock_stops
+//     time before what is expected              backwards; dropped. With a sequence in order it is
+//                                               taken, and the time counted on
+//     more than stall_after of these in a row   the same time each: clock_stops. Else as a jump
+//     a clock that stopped                      taken, and the time counted on until it moves
+//     the first time, after frames without      DISCONTINUITY, the time is the device's
 //
-// A sequence gap without times is taken for as many deliveries of `frames` frames. With both, time
-// says how much is missing. Nothing is concealed in front of a stamp with DISCONTINUITY. Where time
-// breaks, a packet that is under way ends short.
+// A sequence gap is taken for as many deliveries of `frames` frames, but where there is a time that
+// is believed: that says how much is missing. Nothing is concealed in front of a stamp with
+// DISCONTINUITY. Where time breaks, a packet that is under way ends short.
 // 0; -EINVAL (NULL, frames 0 or above 2^24, unknown stamp flags, after end). Cost: O(1), and what
-// concealing takes: at most conceal_frames of zeros; DROP_OLDEST and OVERWRITE: O(buffers x
-// consumers) when no buffer is free.
+// concealing takes: at most conceal_frames of zeros, and a commit for each packet that they fill;
+// DROP_OLDEST and OVERWRITE: O(buffers x consumers) when no buffer is free.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_begin(struct zcb_audio_sink *sink, uint32_t frames,
                                                 const struct zcb_audio_stamp *stamp,
                                                 struct zcb_audio_span *out);
@@ -348,8 +354,9 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_begin(struct zcb_audio_sink *sink, uin
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_commit(struct zcb_audio_sink *sink, uint32_t frames);
 
 // begin, copy (counted, ZCB_COPY_COPY_TO) and commit, for devices that deliver in memory of their
-// own: `bytes` bytes of each plane. Returns packets published; -EINVAL; -EBADMSG: not a whole
-// number of frames: nothing was taken.
+// own: `bytes` bytes of each plane. With SILENCE in the stamp `planes` may be NULL. 0 bytes:
+// nothing happens, the stamp is not looked at. Returns packets published; -EINVAL (begin's; planes
+// NULL); -EBADMSG: not a whole number of frames. Nothing was taken then.
 ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_write(struct zcb_audio_sink *sink,
                                                 const void *const *planes, size_t bytes,
                                                 const struct zcb_audio_stamp *stamp);
@@ -397,7 +404,7 @@ ZCB_API ZCB_MUST_CHECK int zcb_audio_sink_service(struct zcb_audio_sink *sink);
     X(max_late_ns, true, "the longest time between two deliveries, beyond the first's duration")
 
 struct zcb_audio_sink_stats {
-    double hit_rate; // recycled / acquires, 0..1; 0 before the first
+    double hit_rate; // acquires that found a free buffer: 1 - misses / acquires; 0 before the first
 #define ZCB_AUDIO_FIELD(name, gauge, help) uint64_t name;
     ZCB_AUDIO_SINK_STATS(ZCB_AUDIO_FIELD)
 #undef ZCB_AUDIO_FIELD
@@ -424,8 +431,10 @@ struct zcb_audio_consumer_config {
     uint32_t reserved[6]; // 0
 };
 
-// A reader from the next packet on; while capturing goes on, too. `config` may be NULL.
-// 0; -EINVAL; -ENOBUFS (max_consumers are there: close one).
+// A reader from the next packet on; while capturing goes on, too: waits where the capture thread is
+// about to put a packet into queues, until it has. `config` may be NULL.
+// 0; -EINVAL (NULL, an unknown lag, a depth above max_depth, a reserved field); -ENOBUFS
+// (max_consumers are there: close one).
 ZCB_API ZCB_MUST_CHECK int zcb_audio_consumer_open(struct zcb_audio_sink *sink,
                                                    const struct zcb_audio_consumer_config *config,
                                                    struct zcb_audio_consumer **out);
@@ -436,7 +445,7 @@ ZCB_API void zcb_audio_consumer_close(struct zcb_audio_consumer **consumer);
 // The next packet, the caller's, with DISCONTINUITY also where this consumer's queue was full
 // before it. Waits up to timeout_ms (0: not at all; UINT32_MAX: no limit).
 // Returns 1; 0: the stream has ended and all was read; -EAGAIN (timeout 0) or -ETIMEDOUT: nothing
-// came; -EINVAL. Does not allocate.
+// came; -EINVAL (NULL). Does not allocate.
 //
 // The capture thread wakes nobody, as that takes a system call. With a helper, one who waits is
 // woken by its next round: up to helper_ms late. Without, it looks by itself twice in a packet's
