@@ -58,7 +58,7 @@ struct backend_wish {
 };
 
 // Returns 0, or below 0 with a reason in `why`:
-//     -EHOSTDOWN  no such server here      -ENODEV  the server has no such device
+//     -ECONNREFUSED  no such server here      -ENODEV  the server has no such device
 //     -EINVAL     not with these options   else: what the system said
 struct backend {
     const char *name;

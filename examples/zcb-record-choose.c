@@ -50,7 +50,7 @@ exit_of(int error)
     switch (error) {
     case 0:
         return EXIT_DONE;
-    case -EHOSTDOWN:
+    case -ECONNREFUSED:
         return EXIT_UNREACHABLE;
     case -ENODEV:
         return EXIT_INTERFACE;
@@ -87,7 +87,7 @@ backend_choose(const struct options *options, struct capture *capture,
         if (error == 0)
             return backend;
         say("%s: %s", backend->name, printable(why));
-        if (!any || (error != -EHOSTDOWN && error != -ENODEV))
+        if (!any || (error != -ECONNREFUSED && error != -ENODEV))
             return NULL;
         worst = worst == 0 || error == -ENODEV ? error : worst;
     }

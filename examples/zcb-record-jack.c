@@ -97,7 +97,7 @@ connect_server(struct jack *jack, char why[BACKEND_WHY])
     if (jack->client != NULL)
         return 0;
     snprintf(why, BACKEND_WHY, "no server%s", status & JackServerFailed ? "" : " that takes us");
-    return -EHOSTDOWN;
+    return -ECONNREFUSED;
 }
 
 // Ports to listen to: of `device`, which is a port, or a client with all that it has; NULL: the
@@ -187,7 +187,7 @@ port_start(void *device, char why[BACKEND_WHY])
 
     if (jack_activate(jack->client) != 0) {
         snprintf(why, BACKEND_WHY, "the server does not let us begin");
-        return -EHOSTDOWN;
+        return -ECONNREFUSED;
     }
     for (unsigned c = 0; c < jack->channels; c++) {
         int error = jack_connect(jack->client, jack->sources[c], jack_port_name(jack->ports[c]));

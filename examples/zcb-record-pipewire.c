@@ -173,14 +173,14 @@ connect_server(struct capture *capture, int *error, char why[BACKEND_WHY])
         pw->context = pw_context_new(pw_thread_loop_get_loop(pw->loop), NULL, 0);
     if (pw->context == NULL) {
         snprintf(why, BACKEND_WHY, "cannot be used here: %s", strerror(errno));
-        *error = -EHOSTDOWN;
+        *error = -ECONNREFUSED;
         pipewire_close(pw);
         return NULL;
     }
     pw->core = pw_context_connect(pw->context, NULL, 0);
     if (pw->core == NULL || pw_thread_loop_start(pw->loop) < 0) {
         snprintf(why, BACKEND_WHY, "no server: %s", strerror(errno));
-        *error = -EHOSTDOWN;
+        *error = -ECONNREFUSED;
         pipewire_close(pw);
         return NULL;
     }
@@ -193,7 +193,7 @@ connect_server(struct capture *capture, int *error, char why[BACKEND_WHY])
     if (expect(pw, has_answered) && !pw->gone)
         return pw;
     snprintf(why, BACKEND_WHY, "no server: it does not answer");
-    *error = -EHOSTDOWN;
+    *error = -ECONNREFUSED;
     pw_thread_loop_unlock(pw->loop);
     pipewire_close(pw);
     return NULL;
@@ -326,11 +326,12 @@ stream_props(const struct backend_wish *wish, const struct node *node)
         pw_properties_new(PW_KEY_MEDIA_TYPE, "Audio", PW_KEY_MEDIA_CATEGORY, "Capture",
                           PW_KEY_MEDIA_ROLE, "Production", PW_KEY_STREAM_DONT_REMIX, "true", NULL);
     const uint32_t rate = wish->format.rate != 0 ? wish->format.rate : 48000;
+    uint32_t latency;
 
     if (props == NULL)
         return NULL;
-    pw_properties_setf(props, PW_KEY_NODE_LATENCY, "%u/%u", rate * wish->packet_ms / 1000 + 1,
-                       rate);
+    latency = (uint32_t)((uint64_t)rate * wish->packet_ms / 1000);
+    pw_properties_setf(props, PW_KEY_NODE_LATENCY, "%u/%u", latency != 0 ? latency : 1, rate);
     if (wish->format.rate != 0)
         pw_properties_setf(props, PW_KEY_NODE_RATE, "1/%u", rate);
     if (node != NULL) {

@@ -126,7 +126,7 @@ connect_server(struct capture *capture, int *error, char why[BACKEND_WHY])
         expect(pulse, context_settled);
     if (pa_context_get_state(pulse->context) == PA_CONTEXT_READY)
         return pulse;
-    *error = -EHOSTDOWN;
+    *error = -ECONNREFUSED;
     snprintf(why, BACKEND_WHY, "no server: %s",
              context_settled(pulse) ? error_text(pulse) : "it does not answer");
     pa_threaded_mainloop_unlock(pulse->loop);
@@ -151,7 +151,7 @@ on_source(pa_context *context, const pa_source_info *info, int end, void *ctx)
     }
 }
 
-// 0, or -EHOSTDOWN.
+// 0, or -ECONNREFUSED.
 static int
 ask(struct pulse *pulse, pa_operation *operation, char why[BACKEND_WHY])
 {
@@ -164,7 +164,7 @@ ask(struct pulse *pulse, pa_operation *operation, char why[BACKEND_WHY])
             pa_operation_cancel(operation);
         pa_operation_unref(operation);
     }
-    return good ? 0 : -EHOSTDOWN;
+    return good ? 0 : -ECONNREFUSED;
 }
 
 static uint8_t

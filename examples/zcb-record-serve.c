@@ -188,7 +188,7 @@ serve_client(struct server *s, struct client *client, short events, uint64_t now
         stays = false;
     else if (events != 0)
         stays = client_feed(s, client, &why);
-    if (stays && is_sending(client) && now - client->moved_ms > STALL_MS) {
+    if (stays && is_sending(client) && now > client->moved_ms + STALL_MS) {
         why = &s->served.stalled;
         stays = false;
     }

@@ -3,8 +3,8 @@
 // A device for where there is none: a sine, or a ramp that shows each lost or changed sample. It
 // writes its samples where they are wanted; nothing is copied.
 //
-// It is as late as a real one: it "has room" for half a second, and what is not fetched by then is
-// lost, as a gap in its time.
+// It loses samples as a real one does: it has room for two seconds, and what is not fetched by then is
+// a gap in its time. What was late comes faster, but not all at once.
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -16,7 +16,9 @@
 
 #include "zcb-record-backend.h"
 
-#define AMPLITUDE 0.25 // -12 dB
+#define AMPLITUDE 0.25      // -12 dB
+#define ROOM_NS 2000000000u // of the "device"
+#define CATCH_UP_NS 1000000 // between two deliveries that are late
 
 struct tone {
     struct capture *capture;
@@ -90,6 +92,7 @@ play(void *arg)
     struct tone *tone = arg;
     const uint64_t rate = tone->format.rate;
     const uint64_t begun = now_ns();
+    const struct timespec nap = {.tv_nsec = CATCH_UP_NS};
     struct zcb_audio_stamp stamp = {.flags = ZCB_AUDIO_HAS_PTS};
 
     capture_warm(tone->capture);
@@ -105,7 +108,7 @@ play(void *arg)
             continue;
         }
         late = now - due;
-        if (late > 500000000) {
+        if (late > ROOM_NS) {
             uint64_t lost = late / 1000 * rate / 1000000;
 
             tone->at += lost - lost % tone->period;
@@ -114,6 +117,8 @@ play(void *arg)
         stamp.now_ns = now;
         capture_make(tone->capture, tone->period, &stamp, fill, tone);
         tone->at += tone->period;
+        if (late > CATCH_UP_NS)
+            clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
     }
     return NULL;
 }

@@ -92,8 +92,8 @@ choose_sizes(struct sizes *s)
     // One more for each: what is being written, looked at or sent.
     s->max_buffers = between(
         16 + (uint64_t)s->writer + 64 + s->meter + (uint64_t)clients * (s->client + 1), 1, most);
-    // What the generator, or a sound server that was held up, brings at once.
-    s->buffers = between(16 + rate * 6 / 10 / s->packet_frames, 1, s->max_buffers);
+    // What a sound server that was held up brings at once.
+    s->buffers = between(16 + rate / 2 / s->packet_frames, 1, s->max_buffers);
     return true;
 }
 
@@ -107,6 +107,7 @@ make_sink(struct sizes *s)
         .max_buffers = s->max_buffers,
         .spare = s->buffers / 2,
         .full = options.full,
+        .max_gap_frames = between(UINT64_C(60) * run.format.rate, 1, INT32_MAX),
         .max_consumers = 2 + (uint32_t)options.clients,
         .max_depth = MAX_DEPTH,
         .helper_ms = between(options.wish.packet_ms / 2, 1, 20),
