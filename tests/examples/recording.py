@@ -2,6 +2,7 @@
 """What the tests of zcb-record share."""
 
 import re
+import sys
 
 import helpers
 import wav
@@ -86,5 +87,5 @@ class RecordCase(Case):
                         "other samples than were generated")
 
 
-__all__ = ["DEVICE", "GONE", "INTERNAL", "RECORD", "RecordCase", "UNREACHABLE", "USAGE",
+__all__ = ["DEVICE", "GONE", "INTERNAL", "RECORD", "RecordCase", "UNREACHABLE", "USAGE", "sys",
            *helpers.__all__]
