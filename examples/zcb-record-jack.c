@@ -135,8 +135,9 @@ settle(struct jack *jack, const struct backend_wish *wish, struct zcb_audio_form
     found = find_sources(jack, wish->device,
                          wish->format.channels != 0 ? wish->format.channels : MAX_PORTS);
     if (found == 0 || found < wish->format.channels) {
-        snprintf(why, BACKEND_WHY, "there are %u ports to record from%s%s; --list shows them", found,
-                 wish->device != NULL ? " at " : "", wish->device != NULL ? wish->device : "");
+        snprintf(why, BACKEND_WHY, "there are %u ports to record from%s%s; --list shows them",
+                 found, wish->device != NULL ? " at " : "",
+                 wish->device != NULL ? wish->device : "");
         return -ENODEV;
     }
     jack->channels = found;

@@ -24,8 +24,12 @@ decibels(double value)
     static unsigned turn;
     char *text = texts[turn++ % 4];
 
+    double db = value > 0 ? 20 * log10(value) : 0;
+
+    // Not "-0.0".
+    db = db < 0 && db > -0.05 ? 0 : db;
     if (value > 0)
-        snprintf(text, sizeof(texts[0]), "%.1f", 20 * log10(value));
+        snprintf(text, sizeof(texts[0]), "%.1f", db);
     else
         snprintf(text, sizeof(texts[0]), "-inf");
     return text;

@@ -115,6 +115,9 @@ make_sink(struct sizes *s)
     int error;
 
     config.tiers[0].buffer_size = (s->packet_bytes + 4095u) / 4096u * 4096u;
+    // All that there may ever be: addresses, and no memory before it is used. One more for what is
+    // dropped.
+    config.tiers[0].prealloc = s->max_buffers + 1;
     error = zcb_pool_create(&config, &run.pool);
     if (error == 0)
         error = zcb_audio_sink_create(run.pool, &run.format, &sink, &run.sink);
