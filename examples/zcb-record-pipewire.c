@@ -45,6 +45,7 @@ struct pipewire {
     // The data thread's.
     bool begun;
     uint64_t next_ticks;
+    int64_t last_now;
     struct zcb_audio_stamp stamp;
 };
 
@@ -267,6 +268,27 @@ on_state(void *ctx, enum pw_stream_state old, enum pw_stream_state state, const 
                      error != NULL ? error : pw_stream_state_as_string(old));
 }
 
+// The graph's clock goes on where cycles were missed: so many frames are lost. Where it does not agree
+// with the time that has passed it is the clock of another driver, and nobody knows.
+static void
+judge(struct pipewire *pw, const struct pw_time *when, uint32_t frames)
+{
+    const int64_t rate = pw->format.rate;
+    const int64_t passed = pw->begun ? when->now - pw->last_now : 0;
+    const int64_t missing = pw->begun ? (int64_t)(when->ticks - pw->next_ticks) : 0;
+    const int64_t off = missing - passed / 1000 * rate / 1000000;
+
+    if (when->rate.denom != pw->format.rate)
+        return; // converted: its ticks are not our frames
+    if (missing > 0 && off < rate / 2 && off > -rate / 2)
+        pw->stamp.pts_frames += (uint64_t)missing;
+    else if (missing != 0)
+        pw->stamp.flags |= ZCB_AUDIO_DISCONTINUITY;
+    pw->next_ticks = when->ticks + frames;
+    pw->last_now = when->now;
+    pw->stamp.now_ns = (uint64_t)when->now;
+}
+
 // On the data thread.
 static void
 on_process(void *ctx)
@@ -291,18 +313,8 @@ on_process(void *ctx)
     frames = data->data != NULL ? bytes / pw->frame_bytes : 0;
     if ((data->chunk->flags & SPA_CHUNK_FLAG_CORRUPTED) != 0)
         pw->stamp.flags |= ZCB_AUDIO_DISCONTINUITY;
-    // The graph's clock goes on where a cycle was missed. Another driver's may be anywhere.
-    if (pw_stream_get_time_n(pw->stream, &when, sizeof(when)) == 0 &&
-        when.rate.denom == pw->format.rate) {
-        int64_t missing = (int64_t)(when.ticks - pw->next_ticks);
-
-        if (pw->begun && missing > 0 && missing <= pw->format.rate)
-            pw->stamp.pts_frames += (uint64_t)missing;
-        else if (pw->begun && missing != 0)
-            pw->stamp.flags |= ZCB_AUDIO_DISCONTINUITY;
-        pw->next_ticks = when.ticks + frames;
-        pw->stamp.now_ns = (uint64_t)when.now;
-    }
+    if (pw_stream_get_time_n(pw->stream, &when, sizeof(when)) == 0)
+        judge(pw, &when, frames);
     pw->begun = true;
     if (frames != 0) {
         capture_copy(pw->capture, (const uint8_t *)data->data + off, frames, &pw->stamp);

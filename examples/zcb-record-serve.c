@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zcb-record.h"
@@ -198,48 +199,72 @@ serve_client(struct server *s, struct client *client, short events, uint64_t now
     }
 }
 
+// Descriptors to wait for. Those that there are and no others: poll() refuses to look at more places
+// than the process may have descriptors.
+struct waits {
+    struct pollfd fds[1 + MAX_ADDRESSES + 2 * MAX_CLIENTS];
+    nfds_t count;
+};
+
+// Where its result will be found; 0, which is the first and no client's: not asked for.
+static nfds_t
+wait_for(struct waits *waits, int fd, short events)
+{
+    waits->fds[waits->count] = (struct pollfd){.fd = fd, .events = events};
+    return waits->count++;
+}
+
+// Waits, then looks at each.
+static void
+serve_once(struct server *s, uint64_t now, bool stopping)
+{
+    const struct timespec nap = {.tv_nsec = 10000000};
+    nfds_t sockets[MAX_CLIENTS] = {0}, queues[MAX_CLIENTS] = {0}, listeners[MAX_ADDRESSES] = {0};
+    struct waits waits = {.count = 0};
+
+    // One that is known to want to stop needs no waking any more.
+    wait_for(&waits, stopping ? -1 : s->wake, POLLIN);
+    for (unsigned i = 0; i < s->addresses && !stopping && now >= s->paused_until; i++)
+        listeners[i] = wait_for(&waits, s->listeners[i].fd, POLLIN);
+    for (unsigned i = 0; i < s->limit; i++) {
+        const struct client *client = &s->clients[i];
+
+        if (client->fd < 0)
+            continue;
+        sockets[i] = wait_for(&waits, client->fd, is_sending(client) ? POLLOUT : 0);
+        if (!is_sending(client))
+            queues[i] = wait_for(&waits, zcb_audio_consumer_fd(client->consumer), POLLIN);
+    }
+    if (poll(waits.fds, waits.count, stopping ? 20 : 200) < 0) {
+        nanosleep(&nap, NULL); // out of memory; not in circles, in any case
+        return;
+    }
+    for (unsigned i = 0; i < s->limit; i++)
+        if (s->clients[i].fd >= 0)
+            serve_client(s, &s->clients[i],
+                         (short)(waits.fds[sockets[i]].revents |
+                                 (queues[i] != 0 ? waits.fds[queues[i]].revents : 0) |
+                                 (stopping ? POLLIN : 0)),
+                         now);
+    for (unsigned i = 0; i < s->addresses; i++)
+        if (listeners[i] != 0 && waits.fds[listeners[i]].revents != 0)
+            welcome(s, &s->listeners[i]);
+}
+
 static void *
 run(void *arg)
 {
     struct server *s = arg;
-    struct pollfd fds[1 + MAX_ADDRESSES + 2 * MAX_CLIENTS];
     uint64_t end = UINT64_MAX, now;
 
     while ((now = now_ms()) < end) {
         const bool stopping = __atomic_load_n(&s->stop, __ATOMIC_ACQUIRE) != 0;
-        nfds_t n = 0, first;
 
         if (stopping && end == UINT64_MAX)
             end = now + FINISH_MS;
         if (stopping && s->count == 0)
             break;
-        // One that is known to want to stop needs no waking any more.
-        fds[n++] = (struct pollfd){.fd = stopping ? -1 : s->wake, .events = POLLIN};
-        for (unsigned i = 0; i < s->addresses; i++)
-            fds[n++] =
-                (struct pollfd){.fd = stopping || now < s->paused_until ? -1 : s->listeners[i].fd,
-                                .events = POLLIN};
-        first = n;
-        for (unsigned i = 0; i < s->limit; i++) {
-            struct client *client = &s->clients[i];
-            const bool sending = client->fd >= 0 && is_sending(client);
-
-            fds[n++] = (struct pollfd){.fd = client->fd, .events = sending ? POLLOUT : 0};
-            fds[n++] = (struct pollfd){
-                .fd = client->fd < 0 || sending ? -1 : zcb_audio_consumer_fd(client->consumer),
-                .events = POLLIN};
-        }
-        if (poll(fds, n, stopping ? 20 : 200) < 0)
-            continue;
-        for (unsigned i = 0; i < s->limit; i++)
-            if (s->clients[i].fd >= 0)
-                serve_client(s, &s->clients[i],
-                             (short)(fds[first + 2 * i].revents | fds[first + 2 * i + 1].revents |
-                                     (stopping ? POLLIN : 0)),
-                             now);
-        for (unsigned i = 0; i < s->addresses; i++)
-            if (fds[1 + i].revents != 0)
-                welcome(s, &s->listeners[i]);
+        serve_once(s, now, stopping);
     }
     return NULL;
 }

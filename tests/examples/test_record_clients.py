@@ -4,6 +4,7 @@
 import fcntl
 import pty
 import re
+import resource
 import stat
 import struct
 import termios
@@ -102,7 +103,10 @@ class Client:
     def read(self):
         with self.socket:
             while True:
-                more = self.socket.recv(65536)
+                try:
+                    more = self.socket.recv(65536)
+                except ConnectionResetError:
+                    break # never accepted
                 if not more:
                     break
                 self.data += more
@@ -197,6 +201,20 @@ class Clients(RecordCase):
         report = self.end(process, signal.SIGINT, STOPPED)
         self.assertGreaterEqual(report["clients"]["turned_away"], 20)
         self.assertEqual(report["clients"]["most"], 2)
+
+    def test_too_few_descriptors(self):
+        """As many clients as there are descriptors for, and the recording goes on."""
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+        process = self.begin("-o", self.wav, "--serve", "127.0.0.1:0", "--clients", "48", "-t", "3",
+                             preexec_fn=limit)
+        address, = self.serving(process)
+        clients = [Client(address).start() for _ in range(16)]
+        report = self.end(process)
+        self.assert_ramp(self.parsed(), "f32")
+        self.assertEqual(report["file"]["frames"], 144000)
+        self.assertIn(report["clients"]["most"], range(2, 12))
+        for client in clients:
+            client.thread.join(20)
 
     def test_hostile_clients(self):
         process = self.begin("-o", self.wav, "--serve", "127.0.0.1:0", "--serve", self.path("s"),

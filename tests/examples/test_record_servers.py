@@ -137,6 +137,8 @@ class ServerCase(RecordCase):
             self.assertEqual(sound.frames, report["file"]["frames"])
             # From the server's memory into a packet, once, and no more.
             self.assertEqual(report["copied_bytes"], report["frames"] * sound.frame)
+            for odd in "duplicates", "backwards", "reordered", "clock_stops", "jumps":
+                self.assertEqual(report["sink"][odd], 0, odd)
             found = differences(changed(played), sound.data, sound.frame)
             if not found:
                 print("%s %s: %d frames compared, all equal; %d gaps reported" %
@@ -263,7 +265,7 @@ class Pulse(ServerCase):
         self.server.send_signal(signal.SIGCONT)
 
 
-@unittest.skipUnless(all(map(shutil.which, ("pipewire", "wireplumber", "pw-cat", "dbus-run-session"))),
+@unittest.skipUnless(all(map(shutil.which, ("pipewire", "wireplumber", "pw-cat", "pw-cli", "dbus-daemon"))),
                      "PipeWire, WirePlumber or D-Bus is not installed")
 class PipeWire(ServerCase):
     # A session manager wants D-Bus; nothing here needs real time. Cycles of 170 ms: these are not
@@ -299,11 +301,13 @@ class PipeWire(ServerCase):
             file.write(self.CONFIG)
         self.env["XDG_CONFIG_HOME"] = self.path("config")
         self.env["XDG_STATE_HOME"] = self.path("state")
-        self.env.pop("DBUS_SESSION_BUS_ADDRESS", None)
-        self.env.pop("DISPLAY", None)
+        bus = "unix:path=" + self.path("bus")
+        self.env["DBUS_SESSION_BUS_ADDRESS"] = bus
+        self.daemon(["dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=" + bus], "bus.log")
+        self.until(lambda: os.path.exists(self.path("bus")))
         self.server = self.daemon(["pipewire"], "server.log")
         self.ready("test", "pipewire", ["server.log"])
-        self.manager = self.daemon(["dbus-run-session", "--", "wireplumber"], "manager.log")
+        self.manager = self.daemon(["wireplumber"], "manager.log")
 
     def play(self, data):
         """32-bit floats; a player that is late says nothing about it."""
@@ -345,6 +349,32 @@ class PipeWire(ServerCase):
             if [words for _, words in found if "silence" not in words]:
                 self.assertGreater(report["sink"]["gaps"], 0, "samples are lost, and nobody says so")
         self.fail("this machine is too slow: lost each time")
+
+    def test_stopped_for_two_seconds(self):
+        """The graph goes on without us, and its clock tells how long."""
+        process = self.begin_to_record("pipewire", "test")
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        process.send_signal(signal.SIGCONT)
+        size = os.path.getsize(self.wav)
+        self.until(lambda: os.path.getsize(self.wav) > size + 400000)
+        report = self.end(process, signal.SIGINT)
+        self.assertEqual(self.parsed().frames, report["frames"])
+        self.assertGreaterEqual(report["sink"]["gaps"], 1)
+        # How long it was is the scheduler's business, but not less than it was stopped.
+        self.assertGreater(report["sink"]["lost_frames"], RATE)
+        print("pipewire: stopped for 2 s: %d frames in %d gaps" %
+              (report["sink"]["lost_frames"], report["sink"]["gaps"]), file=sys.stderr)
+
+    def test_the_session_manager_is_killed(self):
+        # Its links go with it; who records hears nothing more.
+        process = self.begin_to_record("pipewire", "test", "--timeout", "2")
+        self.manager.kill()
+        report = self.end(process, code=GONE)
+        self.assertEqual(report["ended"], "silent")
+        self.assertEqual(self.parsed().frames, report["frames"])
+        done = self.record("-b", "pipewire", "-d", "test", code=DEVICE, tone=None)
+        self.assertIn("session manager?", done.said)
 
     def test_the_server_is_killed(self):
         process = self.begin_to_record("pipewire", "test")
