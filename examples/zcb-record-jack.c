@@ -3,9 +3,11 @@
 // JACK: its real-time thread calls process(), where nothing may allocate, lock or wait. Each channel
 // is a port with floats of its own; they are copied once, side by side into the packet.
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <jack/jack.h>
 
@@ -14,6 +16,7 @@
 #include "zcb-record-backend.h"
 
 #define MAX_PORTS 256
+#define PATIENCE_S 5 // for the server
 
 struct jack {
     struct capture *capture;
@@ -24,7 +27,30 @@ struct jack {
     unsigned channels;
     struct zcb_audio_stamp stamp;
     bool begun;
+    jack_status_t status; // of opening
+    int stuck;            // a call has not come back: what it works with is left to it
 };
+
+// libjack waits for its server for as long as that takes. What should not, is called in a thread of
+// its own, and given up. Whether it came back.
+static bool
+in_time(struct jack *jack, void *(*call)(void *))
+{
+    struct timespec until;
+    pthread_t thread;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    if (pthread_create(&thread, NULL, call, jack) != 0) {
+        call(jack);
+        return true;
+    }
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return true;
+    pthread_detach(thread);
+    __atomic_store_n(&jack->stuck, 1, __ATOMIC_RELEASE);
+    return false;
+}
 
 static void
 be_silent(const char *text)
@@ -59,6 +85,8 @@ process(jack_nframes_t frames, void *ctx)
     struct jack *jack = ctx;
     jack_nframes_t now = jack_last_frame_time(jack->client);
 
+    if (__atomic_load_n(&jack->stuck, __ATOMIC_ACQUIRE) != 0)
+        return 0;
     if (!jack->begun) {
         capture_warm(jack->capture);
         jack->stamp = (struct zcb_audio_stamp){.pts_frames = now, .flags = ZCB_AUDIO_HAS_PTS};
@@ -73,30 +101,49 @@ process(jack_nframes_t frames, void *ctx)
     return 0;
 }
 
+static void *
+call_close(void *arg)
+{
+    struct jack *jack = arg;
+
+    jack_client_close(jack->client);
+    return NULL;
+}
+
 static void
 port_close(void *device)
 {
     struct jack *jack = device;
 
-    if (jack->client != NULL)
-        jack_client_close(jack->client);
+    if (jack->stuck != 0 || (jack->client != NULL && !in_time(jack, call_close)))
+        return;
     for (unsigned c = 0; c < MAX_PORTS; c++)
         free(jack->sources[c]);
     free(jack);
 }
 
+static void *
+call_open(void *arg)
+{
+    struct jack *jack = arg;
+
+    jack->client = jack_client_open("zcb-record", JackNoStartServer, &jack->status);
+    return NULL;
+}
+
 static int
 connect_server(struct jack *jack, char why[BACKEND_WHY])
 {
-    jack_status_t status = 0;
-
     // What it prints to standard error is said here.
     jack_set_error_function(be_silent);
     jack_set_info_function(be_silent);
-    jack->client = jack_client_open("zcb-record", JackNoStartServer, &status);
-    if (jack->client != NULL)
+    if (!in_time(jack, call_open))
+        snprintf(why, BACKEND_WHY, "no server: it does not answer");
+    else if (jack->client != NULL)
         return 0;
-    snprintf(why, BACKEND_WHY, "no server%s", status & JackServerFailed ? "" : " that takes us");
+    else
+        snprintf(why, BACKEND_WHY, "no server%s",
+                 jack->status & JackServerFailed ? "" : " that takes us");
     return -ECONNREFUSED;
 }
 
@@ -201,12 +248,19 @@ port_start(void *device, char why[BACKEND_WHY])
     return 0;
 }
 
+static void *
+call_deactivate(void *arg)
+{
+    struct jack *jack = arg;
+
+    jack_deactivate(jack->client);
+    return NULL;
+}
+
 static void
 port_stop(void *device)
 {
-    struct jack *jack = device;
-
-    jack_deactivate(jack->client);
+    in_time(device, call_deactivate);
 }
 
 static int

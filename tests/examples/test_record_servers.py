@@ -427,6 +427,16 @@ class Jack(ServerCase):
         report = self.json("-b", "jack", "-d", "ramp:right", "-n", "480", tone=None)
         self.assertEqual(report["channels"], 1)
 
+    def test_the_server_hangs(self):
+        process = self.begin_to_record("jack", "ramp", "--timeout", "1")
+        self.server.send_signal(signal.SIGSTOP)
+        report = self.end(process, code=GONE)
+        self.assertEqual(report["ended"], "silent")
+        self.assertEqual(self.parsed().frames, report["frames"])
+        done = self.record("-b", "jack", code=UNREACHABLE, tone=None)
+        self.assertIn("does not answer", done.said)
+        self.server.send_signal(signal.SIGCONT)
+
     def test_the_server_is_killed(self):
         process = self.begin_to_record("jack", "ramp")
         self.server.kill()
