@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The backends that were built in, in the order in which --backend auto tries them; the generator is
-// always there, and comes last.
+// The backends that were built in, in the order in which --backend auto tries them; the generator
+// is always there, and comes last.
 #include <errno.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// JACK: its real-time thread calls process(), where nothing may allocate, lock or wait. Each channel
-// is a port with floats of its own; they are copied once, side by side into the packet.
+// JACK: its real-time thread calls process(), where nothing may allocate, lock or wait. Each
+// channel is a port with floats of its own; they are copied once, side by side into the packet.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -268,8 +268,8 @@ on_state(void *ctx, enum pw_stream_state old, enum pw_stream_state state, const 
                      error != NULL ? error : pw_stream_state_as_string(old));
 }
 
-// The graph's clock goes on where cycles were missed: so many frames are lost. Where it does not agree
-// with the time that has passed it is the clock of another driver, and nobody knows.
+// The graph's clock goes on where cycles were missed: so many frames are lost. Where it does not
+// agree with the time that has passed it is the clock of another driver, and nobody knows.
 static void
 judge(struct pipewire *pw, const struct pw_time *when, uint32_t frames)
 {

@@ -199,8 +199,8 @@ serve_client(struct server *s, struct client *client, short events, uint64_t now
     }
 }
 
-// Descriptors to wait for. Those that there are and no others: poll() refuses to look at more places
-// than the process may have descriptors.
+// Descriptors to wait for. Those that there are and no others: poll() refuses to look at more
+// places than the process may have descriptors.
 struct waits {
     struct pollfd fds[1 + MAX_ADDRESSES + 2 * MAX_CLIENTS];
     nfds_t count;

@@ -3,8 +3,8 @@
 // A device for where there is none: a sine, or a ramp that shows each lost or changed sample. It
 // writes its samples where they are wanted; nothing is copied.
 //
-// It loses samples as a real one does: it has room for two seconds, and what is not fetched by then is
-// a gap in its time. What was late comes faster, but not all at once.
+// It loses samples as a real one does: it has room for two seconds, and what is not fetched by then
+// is a gap in its time. What was late comes faster, but not all at once.
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
