@@ -15,7 +15,7 @@ bool count_alloc_works(void);
 uint64_t count_alloc(void);
 
 // Of these, OpenSSL's own: it makes a small object for each hash that is begun. Call watch before
-// anything else of OpenSSL.
+// anything else of OpenSSL. In count_alloc_openssl.c, for those who link it.
 void count_alloc_watch_openssl(void);
 uint64_t count_alloc_openssl(void);
 
