@@ -532,6 +532,14 @@ sums_that_do_not_fit_are_an_overflow(void **state)
         assert_int_equal(
             result, codec == ZCB_IMAGE_PNG || codec == ZCB_IMAGE_PNG_INTERLACED ? 0 : -EOVERFLOW);
     }
+    // Sums behind a product that stays at its end do not wrap: 2^62 pixels of a file, 4 bytes each.
+    for (unsigned codec = ZCB_IMAGE_WEBP; codec <= ZCB_IMAGE_AVIF; codec++) {
+        struct zcb_image_step huge = decode(codec, 0, 100, 100, 0);
+
+        huge.format = ZCB_IMAGE_GRAY;
+        huge.file_width = huge.file_height = 0x80000000u;
+        assert_int_equal(result_of(&huge, 1, &none), -EOVERFLOW);
+    }
     steps[0] = decode(ZCB_IMAGE_RAW, 0, 1400000000u, UINT32_MAX, S);
     steps[1] = (struct zcb_image_step){
         .kind = ZCB_IMAGE_SCALE, .width = 1400000000u, .height = 1, .radius = 255, .flags = S};
