@@ -31,6 +31,7 @@ zcb_image_wrap(const struct zcb_image_layout *layout, struct zcb_packet *bytes,
                struct zcb_image *out)
 {
     size_t reach[ZCB_IMAGE_PLANES];
+    struct zcb_image image;
     int result;
 
     if (layout == NULL || bytes == NULL || out == NULL)
@@ -40,11 +41,13 @@ zcb_image_wrap(const struct zcb_image_layout *layout, struct zcb_packet *bytes,
         result = image_layout_inside(layout, reach, bytes->len);
     if (result < 0)
         return result;
-    *out = start(layout);
+    image = start(layout);
     for (unsigned i = 0; i < layout->planes; i++)
-        out->plane[i] =
+        image.plane[i] =
             (struct zcb_packet){bytes->data + layout->offset[i], reach[i], bytes->owner};
+    // In this order: the packet may be a plane of what *out was.
     *bytes = zcb_packet_static(NULL, 0);
+    *out = image;
     return 0;
 }
 
