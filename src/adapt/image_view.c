@@ -178,7 +178,7 @@ zcb_image_crop(const struct zcb_image *image, uint32_t x, uint32_t y, uint32_t w
     const struct zcb_image_format_info *info;
     struct zcb_image view;
 
-    if (image == NULL || out == NULL || width == 0 || height == 0)
+    if (image == NULL || out == NULL || out == image || width == 0 || height == 0)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || x > image->width || width > image->width - x || y > image->height ||
@@ -214,7 +214,7 @@ zcb_image_plane(const struct zcb_image *image, unsigned plane, struct zcb_image 
     struct zcb_image view = {.planes = 1};
     bool pair, wide;
 
-    if (image == NULL || out == NULL)
+    if (image == NULL || out == NULL || out == image)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || plane >= image->planes)
@@ -242,7 +242,7 @@ zcb_image_field(const struct zcb_image *image, bool bottom, struct zcb_image *ou
     const struct zcb_image_format_info *info;
     struct zcb_image view;
 
-    if (image == NULL || out == NULL)
+    if (image == NULL || out == NULL || out == image)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || image->height <= bottom)

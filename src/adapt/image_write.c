@@ -302,7 +302,7 @@ zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool, struct zcb_
     struct zcb_image_buf to;
     int result;
 
-    if (image == NULL || pool == NULL || out == NULL)
+    if (image == NULL || pool == NULL || out == NULL || out == image)
         return -EINVAL;
     if (image->planes == 0) {
         *out = empty_image;

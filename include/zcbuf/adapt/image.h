@@ -204,7 +204,8 @@ ZCB_API bool zcb_image_is_unique(const struct zcb_image *image);
 // Bytes of memory that this image keeps alive, each block once: can be far above its pixels'.
 ZCB_API size_t zcb_image_pinned(const struct zcb_image *image);
 
-// ---- views: the same memory, one reference more. `out` may not be `image`. O(planes).
+// ---- views: the same memory, one reference more. `out` may not be `image` (-EINVAL: `image` keeps
+// its reference). O(planes).
 
 // width x height pixels from (x, y) on. x and y must lie on a pixel of every plane: even ones,
 // where chroma is halved that way.
@@ -218,14 +219,14 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_rows(const struct zcb_image *image, uint32_
 
 // One plane as a gray image (8 or 16 bits a pixel) of that plane's width and height. An NV12
 // image's second plane is gray_alpha: pairs. Interleaved formats have no planes to take apart.
-// 0; -ERANGE (no such plane); -ENOTSUP (one plane of several channels).
+// 0; -EINVAL (NULL); -ERANGE (no such plane); -ENOTSUP (one plane of several channels).
 ZCB_API ZCB_MUST_CHECK int zcb_image_plane(const struct zcb_image *image, unsigned plane,
                                            struct zcb_image *out);
 
 // Every second row, from row 0 (`bottom` false: the top field) or from row 1 on: a field of an
 // interlaced frame, by doubling the stride.
-// 0; -ERANGE (an image of one row has no bottom field); -ENOTSUP (chroma of half height: which rows
-// belong to a field is the frame's secret).
+// 0; -EINVAL (NULL); -ERANGE (an image of one row has no bottom field); -ENOTSUP (chroma of half
+// height: which rows belong to a field is the frame's secret).
 ZCB_API ZCB_MUST_CHECK int zcb_image_field(const struct zcb_image *image, bool bottom,
                                            struct zcb_image *out);
 
@@ -245,8 +246,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_make_writable(struct zcb_image *image, stru
 
 // A copy of its own, all planes in one buffer of `pool`: to let go of a large image of which a
 // small view is left. ZCB_COPY_COMPACT, a count for each plane, in all exactly the pixels' bytes.
-// `image` stays the caller's; `out` may not be `image`.
-// 0; -EINVAL (NULL); -EOVERFLOW; or acquire's errors.
+// `image` stays the caller's.
+// 0; -EINVAL (NULL; `out` is `image`); -EOVERFLOW; or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool,
                                           struct zcb_image *out);
 
