@@ -27,6 +27,10 @@ struct image_area {
 struct image_area image_area(const struct zcb_image_format_info *info, unsigned plane,
                              uint32_t width, uint32_t height);
 
+// The same of an image that may be empty, or have no such plane: then all is 0.
+struct image_area image_area_of(unsigned format, unsigned planes, unsigned plane, uint32_t width,
+                                uint32_t height);
+
 // A plane's bytes from its first pixel to the end of its last row: without that row's padding,
 // which may not be there. false: more than an address can have.
 bool image_reach(size_t stride, uint32_t row_bytes, uint32_t rows, size_t *out);

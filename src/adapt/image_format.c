@@ -41,6 +41,15 @@ image_area(const struct zcb_image_format_info *info, unsigned plane, uint32_t wi
     return area;
 }
 
+struct image_area
+image_area_of(unsigned format, unsigned planes, unsigned plane, uint32_t width, uint32_t height)
+{
+    const struct zcb_image_format_info *info = zcb_image_format_info(format);
+
+    return info != NULL && plane < planes ? image_area(info, plane, width, height)
+                                          : (struct image_area){0};
+}
+
 bool
 image_reach(size_t stride, uint32_t row_bytes, uint32_t rows, size_t *out)
 {

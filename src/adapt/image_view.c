@@ -108,32 +108,29 @@ zcb_image_unref(struct zcb_image *image)
     }
 }
 
+static struct image_area
+area_of(const struct zcb_image *image, unsigned plane)
+{
+    return image_area_of(image->format, image->planes, plane, image->width, image->height);
+}
+
 uint32_t
 zcb_image_row_bytes(const struct zcb_image *image, unsigned plane)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
-
-    return plane < image->planes && info != NULL
-               ? (uint32_t)image_area(info, plane, image->width, image->height).row_bytes
-               : 0;
+    return (uint32_t)area_of(image, plane).row_bytes;
 }
 
 uint32_t
 zcb_image_rows_of(const struct zcb_image *image, unsigned plane)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
-
-    return plane < image->planes && info != NULL
-               ? image_area(info, plane, image->width, image->height).rows
-               : 0;
+    return area_of(image, plane).rows;
 }
 
 const uint8_t *
 zcb_image_row(const struct zcb_image *image, unsigned plane, uint32_t row)
 {
-    return row < zcb_image_rows_of(image, plane)
-               ? image->plane[plane].data + row * image->stride[plane]
-               : NULL;
+    return row < area_of(image, plane).rows ? image->plane[plane].data + row * image->stride[plane]
+                                            : NULL;
 }
 
 bool

@@ -503,6 +503,8 @@ an_empty_image_is_fine_everywhere(void **state)
     assert_int_equal(zcb_image_make_writable(&none, NULL, &buf), 0);
     assert_int_equal(buf.planes, 0);
     assert_null(zcb_image_buf_row(&buf, 0, 0));
+    assert_int_equal(zcb_image_buf_row_bytes(&buf, 0), 0);
+    assert_int_equal(zcb_image_buf_rows_of(&buf, 0), 0);
     memset(&out, 0xee, sizeof(out));
     zcb_image_buf_share(&buf, &out);
     assert_true(is_empty(&out));

@@ -145,7 +145,11 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_acquire_planes(struct zcb_pool *pool,
                                                     const struct zcb_image_layout *layout,
                                                     struct zcb_image_buf *out);
 
-// Where a row of a plane begins; rows of a plane: see zcb_image_rows_of(). NULL: no such row. O(1).
+// Bytes of pixels in a row of a plane, and rows of it: of each plane its own. 0: no such plane.
+ZCB_API uint32_t zcb_image_buf_row_bytes(const struct zcb_image_buf *image, unsigned plane);
+ZCB_API uint32_t zcb_image_buf_rows_of(const struct zcb_image_buf *image, unsigned plane);
+
+// Where a row of a plane begins, row_bytes long. NULL: no such row. O(1).
 ZCB_API uint8_t *zcb_image_buf_row(const struct zcb_image_buf *image, unsigned plane, uint32_t row);
 
 // Gives the memory back and empties *image. NULL or empty is fine.
