@@ -609,11 +609,11 @@ let_go(struct shared_job *job, struct frame *frame, struct zcb_pool *pool, size_
 static void
 a_shared_pool_holds_no_more_than_what_is_leased_and_kept(void **state)
 {
-    enum { SMALL = 1 << 18, LARGE = 1 << 20, KEEP = 2 * LARGE, TOTAL = 8 * LARGE };
+    enum { SMALL = 1 << 16, LARGE = 1 << 20, KEEP = 2 * LARGE, TOTAL = 8 * LARGE };
     struct zcb_pool_config config = {.tiers = {{.buffer_size = SMALL}, {.buffer_size = LARGE}},
                                      .slab_size = SMALL,
                                      .max_bytes = TOTAL,
-                                     .flags = ZCB_POOL_NO_CACHE};
+                                     .flags = ZCB_POOL_NO_CACHE | ZCB_POOL_NO_OVERSIZE};
     struct zcb_pool *pool = must_create(&config);
     struct zcb_image_budget *budget = must_budget(TOTAL, KEEP);
     uint64_t seed = zcb_test_seed();

@@ -39,15 +39,16 @@
 // keeps the promise. Buffers that are out belong to the lease of the job that has them; idle ones
 // belong to `keep_bytes`, a part of the total that no lease gets.
 //
-//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, a tier for the frames
-//     2  before acquire:    zcb_image_lease_charge(lease, what the buffer takes)
+//     1  pool with ZCB_POOL_NO_CACHE and NO_OVERSIZE, max_bytes = the budget's total, tiers for the
+//        frames without prealloc, slab_size = the smallest tier's size: one buffer a slab
+//     2  before acquire:    zcb_image_lease_charge(lease, the tier's buffer_size)
 //     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
 //                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle, and what is released after it is still
-// charged to its job until that one has trimmed, too. So the pool has never more than what is
-// charged and keep_bytes. A job that does not need the bytes for something else leaves frames
-// charged to its end, and trims once.
+// Why this holds: trim leaves at most keep_bytes idle (a slab with several buffers could not be given
+// back while one of them is out), and what is released after it is still charged to its job until
+// that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
+// that does not need the bytes for something else leaves frames charged to its end, and trims once.
 //
 // Ask for one lease a job, before its first allocation: a job that holds one lease and waits for
 // another may wait for a job that does the same.
