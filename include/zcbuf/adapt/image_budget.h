@@ -45,7 +45,7 @@
 //     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
 //                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle (a slab with several buffers could not be given
+// Why this holds: trim leaves at most keep_bytes idle (a slab of several buffers could not be given
 // back while one of them is out), and what is released after it is still charged to its job until
 // that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
 // that does not need the bytes for something else leaves frames charged to its end, and trims once.
