@@ -180,11 +180,21 @@ older_and_newer_statistics_get_what_they_have_room_for(void **state)
 
 // ---- leases
 
+static uint64_t
+clock_ns(void)
+{
+    struct timespec now;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void
 leases_add_up_to_the_total_and_no_further(void **state)
 {
     struct zcb_image_budget *budget = must_budget(1000, 0);
     struct zcb_image_lease *a = must_lease(budget, 600), *b = must_lease(budget, 400), *c = NULL;
+    uint64_t start = clock_ns();
 
     (void)state;
     assert_int_equal(zcb_image_budget_lease(budget, 1, 0, &c), -EAGAIN);
@@ -207,6 +217,7 @@ leases_add_up_to_the_total_and_no_further(void **state)
     assert_int_equal(stats_of(budget).timeouts, 2);
     assert_int_equal(stats_of(budget).waits, 0);
     assert_true(stats_of(budget).wait_ns > 0);
+    assert_true(stats_of(budget).wait_ns <= clock_ns() - start);
     assert_int_equal(stats_of(budget).waiting, 0);
     assert_int_equal(stats_of(budget).peak_waiting, 1);
     zcb_image_budget_destroy(&budget);
@@ -542,13 +553,16 @@ a_source_passes_on_what_its_base_can_do(void **state)
     assert_null(source.alloc(source.ctx, 100, 64));
     assert_int_equal(lease_of(lease).used, 0);
     assert_null(source.alloc(source.ctx, SIZE_MAX, 64));
-    assert_null(source.alloc(source.ctx, SIZE_MAX - 4095, 64));
+    assert_int_equal(lease_of(lease).overruns, 1);
+    assert_null(source.alloc(source.ctx, SIZE_MAX - 4094, 64)); // in whole pages it would wrap
+    assert_int_equal(lease_of(lease).overruns, 2);
     assert_int_equal(lease_of(lease).used, 0);
     source.close(source.ctx);
     assert_int_equal(base.closed, 0);
 
     plain.ctx = base.source.ctx;
     plain.alloc = base.source.alloc;
+    assert_int_equal(zcb_image_lease_source(lease, &plain, &only), -EINVAL); // without free
     plain.free = base.source.free;
     assert_int_equal(zcb_image_lease_source(lease, &plain, &only), 0);
     assert_null(only.purge);
