@@ -109,10 +109,12 @@ struct zcb_image_layout {
 
 // The layout of width x height pixels: strides and offsets are multiples of `align` (a power of two
 // up to 4096; 0: 64, a cache line; 1: rows without padding). `limits` may be NULL: the defaults.
+// Where plane 0 begins is the pool's: at a multiple of 64, and of `align` too if that divides the
+// tier's buffer_size; behind the pool's headroom, if it has one.
 // Call it with what a file's header declares, before anything is allocated.
 // 0; -EINVAL (NULL, an unknown format, width or height 0, an align that is none, a reserved field);
 // -ENOBUFS (a limit: the caller may raise it, or refuse the image); -EOVERFLOW (does not fit
-// size_t). Nothing is written to *out unless it succeeds. O(1).
+// size_t, or a row does not fit 32 bits). Nothing is written to *out unless it succeeds. O(1).
 ZCB_API ZCB_MUST_CHECK int zcb_image_layout(unsigned format, uint32_t width, uint32_t height,
                                             size_t align, const struct zcb_image_limits *limits,
                                             struct zcb_image_layout *out);
@@ -130,11 +132,11 @@ struct zcb_image_buf {
     uint8_t holder[ZCB_IMAGE_PLANES]; // which of buf[] holds each plane
 };
 
-// Memory for an image of this layout in one buffer of `pool`; offsets count from plane[0], which is
-// where the buffer's data begins. Its contents are whatever was there before. A pool for images has
-// a tier of their size: what is above its largest tier is allocated anew each time, and faults in
-// page by page.
-// 0; -EINVAL (NULL, a layout that zcb_image_layout could not have made); or acquire's errors.
+// Memory for an image of this layout in one buffer of `pool`; offsets count from where the buffer's
+// data begins. Its contents are whatever was there before. A pool for images has a tier of their
+// size: what is above its largest tier is allocated anew each time, and faults in page by page.
+// 0; -EINVAL (NULL, a layout that is none: sizes that do not belong together, planes that overlap
+// or reach past its bytes); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_acquire(struct zcb_pool *pool,
                                              const struct zcb_image_layout *layout,
                                              struct zcb_image_buf *out);

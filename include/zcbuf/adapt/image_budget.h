@@ -92,8 +92,8 @@ struct zcb_image_memory {
 };
 
 // Asks the system, anew each time: a few small files are read (Linux), nothing is allocated. What
-// cannot be read or makes no sense counts as no limit. `out_size` is sizeof(*out).
-// 0; -EINVAL. Any thread.
+// cannot be read or makes no sense counts as no limit. `out_size` is sizeof(*out). Takes 32 KiB of
+// stack. 0; -EINVAL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_image_memory(struct zcb_image_memory *out, size_t out_size);
 
 // ---- budget
@@ -204,8 +204,9 @@ ZCB_API void zcb_image_lease_uncharge(struct zcb_image_lease *lease, size_t byte
 
 // malloc and its kin on a lease: `len` and 16 bytes of bookkeeping are charged; NULL: beyond the
 // lease, or the system has none. Memory is aligned as malloc's is. len 0 gives a block that can be
-// freed. realloc of NULL is malloc; to make a block larger it charges the new one before it lets go
-// of the old one, as both are there meanwhile; when it fails the old block stays. Free only with
+// freed. realloc of NULL is malloc; any other block stays with the lease it came from, whatever
+// `lease` is. To make a block larger it charges the new one before it lets go of the old one, as
+// both are there meanwhile; when it fails the old block stays. Free only with
 // zcb_image_lease_free(), which finds the lease by itself, also after its end; NULL is fine.
 //
 // libpng: png_create_read_struct_2(.., lease, my_malloc, my_free), with functions that call these
@@ -273,7 +274,7 @@ struct zcb_image_step {
     // RGB16 ...: more than 8 bits. 0: DECODE: not known, four full planes, deep, with alpha: the
     // worst; ENCODE: as the pixels that go in.
     uint16_t file_format;
-    uint8_t threads; // of the codec (AVIF). 0: 1
+    uint8_t threads; // of the codec (WebP: more than 1 or not; AVIF). 0: 1
     uint8_t radius;  // SCALE: of the filter. 0: 3, Lanczos-3
     uint32_t flags;  // ZCB_IMAGE_STREAMS
     uint32_t rows;   // STREAMS: rows of the output that are held at a time. 0: 16
