@@ -127,19 +127,17 @@ zcb_image_layout(unsigned format, uint32_t width, uint32_t height, size_t align,
 }
 
 bool
-image_apart(uintptr_t a, size_t a_reach, uint32_t a_row, uintptr_t b, size_t b_reach,
-            uint32_t b_row, size_t a_stride, size_t b_stride)
+image_apart(const struct image_span *a, const struct image_span *b)
 {
+    const struct image_span *low = a->at <= b->at ? a : b, *high = low == a ? b : a;
     size_t column;
 
-    if (a > b)
-        return image_apart(b, b_reach, b_row, a, a_reach, a_row, b_stride, a_stride);
-    if (b - a >= a_reach)
+    if (high->at - low->at >= low->reach)
         return true;
-    if (a_stride != b_stride)
+    if (low->stride != high->stride)
         return false;
-    column = (b - a) % a_stride; // of b's rows, in a's
-    return column >= a_row && b_row <= a_stride - column;
+    column = (high->at - low->at) % low->stride; // of the high one's rows, in the low one's
+    return column >= low->row_bytes && high->row_bytes <= low->stride - column;
 }
 
 int
@@ -166,6 +164,7 @@ image_layout_check(const struct zcb_image_layout *layout, size_t *reach)
 int
 image_layout_inside(const struct zcb_image_layout *layout, const size_t *reach, size_t bytes)
 {
+    struct image_span span[ZCB_IMAGE_PLANES];
     size_t end;
 
     for (unsigned i = 0; i < layout->planes; i++) {
@@ -173,11 +172,12 @@ image_layout_inside(const struct zcb_image_layout *layout, const size_t *reach, 
             return -EOVERFLOW;
         if (end > bytes)
             return -ERANGE;
+        span[i] = (struct image_span){layout->offset[i], reach[i], layout->stride[i],
+                                      layout->row_bytes[i]};
     }
     for (unsigned i = 0; i < layout->planes; i++)
         for (unsigned j = 0; j < i; j++)
-            if (!image_apart(layout->offset[i], reach[i], layout->row_bytes[i], layout->offset[j],
-                             reach[j], layout->row_bytes[j], layout->stride[i], layout->stride[j]))
+            if (!image_apart(&span[i], &span[j]))
                 return -EINVAL;
     return 0;
 }

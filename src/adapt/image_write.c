@@ -213,18 +213,15 @@ planes_with(const struct zcb_image *image, unsigned first)
 static bool
 has_overlap(const struct zcb_image *image, unsigned mask)
 {
-    for (unsigned i = 0; i < image->planes; i++) {
-        const struct zcb_packet *a = &image->plane[i];
+    struct image_span span[ZCB_IMAGE_PLANES];
 
-        for (unsigned j = 0; j < image->planes && (mask & (1u << i)); j++) {
-            const struct zcb_packet *b = &image->plane[j];
-
-            if (i != j && !image_apart((uintptr_t)a->data, a->len, zcb_image_row_bytes(image, i),
-                                       (uintptr_t)b->data, b->len, zcb_image_row_bytes(image, j),
-                                       image->stride[i], image->stride[j]))
+    for (unsigned i = 0; i < image->planes; i++)
+        span[i] = (struct image_span){(uintptr_t)image->plane[i].data, image->plane[i].len,
+                                      image->stride[i], zcb_image_row_bytes(image, i)};
+    for (unsigned i = 0; i < image->planes; i++)
+        for (unsigned j = 0; j < image->planes; j++)
+            if (i != j && (mask & (1u << i)) && !image_apart(&span[i], &span[j]))
                 return true;
-        }
-    }
     return false;
 }
 
