@@ -320,6 +320,13 @@ a_container_sees_its_part_of_the_tree(void **state)
     put("/proc/self/mountinfo", "1 2 0:1 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
     put("/sys/fs/cgroupd/memory.max", "1\n");
     no_groups();
+    // What lies above the mount is no group.
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/proc/self/mountinfo", V2_MOUNT);
+    put("/sys/fs/memory.max", "1\n");
+    put("/sys/memory.max", "1\n");
+    put("/memory.max", "1\n");
+    no_groups();
     // The group's path goes out of the mount: never read there.
     put("/proc/self/cgroup", "0::/../secret\n");
     put("/proc/self/mountinfo", V2_MOUNT);
