@@ -48,7 +48,8 @@
 // Why this holds: trim leaves at most keep_bytes idle (a slab of several buffers could not be given
 // back while one of them is out), and what is released after it is still charged to its job until
 // that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
-// that does not need the bytes for something else leaves frames charged to its end, and trims once.
+// that does not need the bytes for something else leaves frames charged to its end, and trims once;
+// it does not end while somebody still reads one of them.
 //
 // Ask for one lease a job, before its first allocation: a job that holds one lease and waits for
 // another may wait for a job that does the same.
@@ -104,7 +105,8 @@ struct zcb_image_budget_config {
     // For a total of 0: so many hundredths of zcb_image_memory's `free`. 0: 50.
     uint32_t percent;
     uint32_t reserved32; // 0
-    // For a total of 0: what it is at least (0: 64 MiB) and at most (0: 4 GiB).
+    // For a total of 0: what it is at least (0: 64 MiB) and at most (0: 4 GiB). With keep_bytes
+    // below the first, create does not fail on a machine that has little to give.
     size_t min_bytes, max_bytes;
     void *reserved[4]; // NULL
 };
