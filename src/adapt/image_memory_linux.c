@@ -44,12 +44,12 @@ struct lines {
     char text[LINE_MOST]; // the line
 };
 
-// `dir` may be NULL. False: it is not there.
+// False: it is not there.
 static bool
 lines_open(struct lines *lines, const char *root, const char *dir, const char *name)
 {
     char path[PATH_MOST];
-    int len = snprintf(path, sizeof(path), "%s%s%s", root, dir != NULL ? dir : "", name);
+    int len = snprintf(path, sizeof(path), "%s%s%s", root, dir, name);
 
     if (len < 0 || (size_t)len >= sizeof(path))
         return false;
@@ -166,7 +166,7 @@ our_group(struct lines *lines, const char *root, unsigned version, char *out)
     char *line, *list, *path;
     bool found = false;
 
-    if (!lines_open(lines, root, NULL, "/proc/self/cgroup"))
+    if (!lines_open(lines, root, "", "/proc/self/cgroup"))
         return false;
     while ((line = lines_next(lines)) != NULL) {
         list = strchr(line, ':');
@@ -222,7 +222,7 @@ its_mount(struct lines *lines, const char *root, unsigned version, const char *g
     char *line, *word[6], *rest, *type, *options;
     bool found = false, shows = false;
 
-    if (!lines_open(lines, root, NULL, "/proc/self/mountinfo"))
+    if (!lines_open(lines, root, "", "/proc/self/mountinfo"))
         return false;
     while ((line = lines_next(lines)) != NULL) {
         rest = strstr(line, " - ");
@@ -323,17 +323,17 @@ image_memory_read(const char *root, uint64_t address_limit, uint64_t data_limit,
 
     memset(out, 0, sizeof(*out));
     out->physical = out->available = out->group_limit = out->group_free = UNLIMITED;
-    kib = value_of(&lines, root, NULL, "/proc/meminfo", "MemTotal:", UNLIMITED);
+    kib = value_of(&lines, root, "", "/proc/meminfo", "MemTotal:", UNLIMITED);
     if (kib < UNLIMITED / 1024)
         out->physical = kib * 1024;
-    kib = value_of(&lines, root, NULL, "/proc/meminfo", "MemAvailable:", UNLIMITED);
+    kib = value_of(&lines, root, "", "/proc/meminfo", "MemAvailable:", UNLIMITED);
     if (kib < UNLIMITED / 1024)
         out->available = kib * 1024;
     look_at_groups(&lines, root, 1, out);
     look_at_groups(&lines, root, 2, out);
 
     // Pages: size resident shared text lib data dirty.
-    if (lines_open(&lines, root, NULL, "/proc/self/statm"))
+    if (lines_open(&lines, root, "", "/proc/self/statm"))
         while ((line = lines_next(&lines)) != NULL)
             for (unsigned i = 0; line != NULL && i < 6; i++, line = strchr(line, ' ')) {
                 line += *line == ' ';

@@ -291,7 +291,9 @@ struct zcb_image_step {
 };
 
 struct zcb_image_plan {
-    size_t peak_bytes;    // the most that is held at any time: what to lease
+    size_t peak_bytes;    // the most that is held at any time: what to lease. What the lease's own
+                          // ways of charging add to that (16 bytes a block, whole pages and slabs)
+                          // is for a step's `extra`
     size_t frame_bytes;   // of this, whole frames: what comes from a pool
     size_t work_bytes;    // of this, all else: codecs, rows, output files in memory
     size_t largest_frame; // the largest whole frame; 0: none
