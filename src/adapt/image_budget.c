@@ -257,8 +257,7 @@ budget_charge(struct zcb_image_lease *lease, size_t *kind, size_t bytes)
         return false;
     }
     *kind += bytes;
-    if (lease->peak_used < lease->charged + lease->allocated)
-        lease->peak_used = lease->charged + lease->allocated;
+    at_least(&lease->peak_used, lease->charged + lease->allocated);
     budget->used += bytes;
     at_least(&budget->stats.peak_used, budget->used);
     return true;

@@ -46,9 +46,8 @@ struct zcb_image_lease {
     size_t bytes;
     size_t charged;   // by hand
     size_t allocated; // by malloc and sources
-    size_t peak_used;
-    size_t sources; // not closed
-    uint64_t overruns;
+    size_t sources;   // not closed
+    uint64_t peak_used, overruns;
     bool ended;
 };
 

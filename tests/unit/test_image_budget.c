@@ -344,6 +344,8 @@ charges_stop_at_the_lease(void **state)
     zcb_image_lease_uncharge(lease, SIZE_MAX); // all there is
     assert_int_equal(lease_of(lease).used, 0);
     assert_int_equal(stats_of(budget).used, 500);
+    assert_int_equal(zcb_image_lease_charge(lease, 50), 0);
+    assert_int_equal(lease_of(lease).peak_used, 500);
     assert_int_equal(stats_of(budget).peak_used, 1000);
     zcb_image_lease_end(&lease);
     zcb_image_lease_end(&other);
