@@ -407,6 +407,16 @@ calloc_checks_its_product(void **state)
     none = zcb_image_lease_calloc(lease, SIZE_MAX, 0);
     assert_non_null(none);
     zcb_image_lease_free(none);
+    // Zeros, also in memory that was in use before (as malloc is likely to hand out here).
+    for (int round = 0; round < 100; round++) {
+        unsigned char *zeros = zcb_image_lease_calloc(lease, 25, 40);
+
+        assert_non_null(zeros);
+        for (size_t i = 0; i < 1000; i++)
+            assert_int_equal(zeros[i], 0);
+        memset(zeros, 0xee, 1000);
+        zcb_image_lease_free(zeros);
+    }
     zcb_image_lease_end(&lease);
     zcb_image_budget_destroy(&budget);
 }
