@@ -10,7 +10,8 @@
 //
 // All of a budget and its leases is under the budget's lock.
 //
-//     budget->leased = sum of lease->bytes  <= budget->limit
+//     budget->leased = sum of lease->bytes, and of what was granted to threads that have not woken up
+//                      yet  <= budget->limit
 //     budget->used   = sum of lease->charged + lease->allocated, each sum <= its lease->bytes
 //
 // A lease lives until it has ended, all that was allocated from it is freed, and its sources are
