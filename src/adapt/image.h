@@ -27,6 +27,10 @@ struct image_area {
 struct image_area image_area(const struct zcb_image_format_info *info, unsigned plane,
                              uint32_t width, uint32_t height);
 
+// The same of an image that may be empty, or have no such plane: then all is 0.
+struct image_area image_area_of(unsigned format, unsigned planes, unsigned plane, uint32_t width,
+                                uint32_t height);
+
 // A plane's bytes from its first pixel to the end of its last row: without that row's padding,
 // which may not be there. false: more than an address can have.
 bool image_reach(size_t stride, uint32_t row_bytes, uint32_t rows, size_t *out);
@@ -37,10 +41,16 @@ bool image_reach(size_t stride, uint32_t row_bytes, uint32_t rows, size_t *out);
 int image_place(const uint32_t *row_bytes, const uint32_t *rows, unsigned mask, size_t align,
                 size_t *stride, size_t *offset, size_t *bytes);
 
-// Whether no pixel of one plane lies in the other, of planes that are `reach` bytes long. Planes of
-// one stride may lie side by side. False where telling would take longer.
-bool image_apart(uintptr_t a, size_t a_reach, uint32_t a_row, uintptr_t b, size_t b_reach,
-                 uint32_t b_row, size_t a_stride, size_t b_stride);
+// Where a plane lies, by address or by offset.
+struct image_span {
+    uintptr_t at;
+    size_t reach, stride;
+    uint32_t row_bytes;
+};
+
+// Whether no pixel of one plane lies in the other. Planes of one stride may lie side by side. False
+// where telling would take longer.
+bool image_apart(const struct image_span *a, const struct image_span *b);
 
 // 0 where format, width, height, row_bytes and rows belong together and each stride is long enough.
 // The planes' lengths go to reach[].

@@ -257,8 +257,7 @@ budget_charge(struct zcb_image_lease *lease, size_t *kind, size_t bytes)
         return false;
     }
     *kind += bytes;
-    if (lease->peak_used < lease->charged + lease->allocated)
-        lease->peak_used = lease->charged + lease->allocated;
+    at_least(&lease->peak_used, lease->charged + lease->allocated);
     budget->used += bytes;
     at_least(&budget->stats.peak_used, budget->used);
     return true;
@@ -298,9 +297,9 @@ budget_unlock(struct zcb_image_lease *lease)
         free_budget(budget);
 }
 
-// A share of what the system has to give; false: the config makes no sense.
-static bool
-from_system(const struct zcb_image_budget_config *config, size_t *total)
+// A share of what the system has to give.
+static size_t
+from_system(const struct zcb_image_budget_config *config)
 {
     struct zcb_image_memory memory = {.free = UINT64_MAX};
     size_t min = config->min_bytes, max = config->max_bytes;
@@ -313,8 +312,7 @@ from_system(const struct zcb_image_budget_config *config, size_t *total)
     if (max == 0)
         max = min > DEFAULT_MAX ? min : DEFAULT_MAX;
     share = memory.free / 100 * share;
-    *total = share < min ? min : share > max ? max : (size_t)share;
-    return min <= max;
+    return share < min ? min : share > max ? max : (size_t)share;
 }
 
 int
@@ -326,13 +324,14 @@ zcb_image_budget_create(size_t total, const struct zcb_image_budget_config *conf
 
     if (config == NULL)
         config = &none;
-    if (out == NULL || config->percent > 100 || config->reserved32 != 0)
+    if (out == NULL || config->percent > 100 || config->reserved32 != 0 ||
+        (config->max_bytes != 0 && config->min_bytes > config->max_bytes))
         return -EINVAL;
     for (size_t i = 0; i < sizeof(config->reserved) / sizeof(config->reserved[0]); i++)
         if (config->reserved[i] != NULL)
             return -EINVAL;
-    if (total == 0 && !from_system(config, &total))
-        return -EINVAL;
+    if (total == 0)
+        total = from_system(config);
     if (config->keep_bytes >= total)
         return -EINVAL;
     budget = calloc(1, sizeof(*budget));

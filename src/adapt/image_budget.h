@@ -10,7 +10,8 @@
 //
 // All of a budget and its leases is under the budget's lock.
 //
-//     budget->leased = sum of lease->bytes  <= budget->limit
+//     budget->leased = sum of lease->bytes, and of what was granted to threads that have not woken up
+//                      yet  <= budget->limit
 //     budget->used   = sum of lease->charged + lease->allocated, each sum <= its lease->bytes
 //
 // A lease lives until it has ended, all that was allocated from it is freed, and its sources are
@@ -46,9 +47,8 @@ struct zcb_image_lease {
     size_t bytes;
     size_t charged;   // by hand
     size_t allocated; // by malloc and sources
-    size_t peak_used;
-    size_t sources; // not closed
-    uint64_t overruns;
+    size_t sources;   // not closed
+    uint64_t peak_used, overruns;
     bool ended;
 };
 

@@ -62,8 +62,8 @@ webp_lossless_read(const struct image_codec_ask *ask)
     uint64_t pixels = plan_mul(ask->width, ask->height);
     uint64_t groups = padded(ask->width, 4) / 4 * (padded(ask->height, 4) / 4);
 
-    return plan_add(plan_mul(pixels, 4) + (uint64_t)ask->width * 96,
-                    64 * KIB + (groups < 340 ? groups : 340) * 12 * KIB);
+    return plan_add(plan_mul(pixels, 4), (uint64_t)ask->width * 96 + 64 * KIB +
+                                             (groups < 340 ? groups : 340) * 12 * KIB);
 }
 
 static uint64_t

@@ -41,6 +41,15 @@ image_area(const struct zcb_image_format_info *info, unsigned plane, uint32_t wi
     return area;
 }
 
+struct image_area
+image_area_of(unsigned format, unsigned planes, unsigned plane, uint32_t width, uint32_t height)
+{
+    const struct zcb_image_format_info *info = zcb_image_format_info(format);
+
+    return info != NULL && plane < planes ? image_area(info, plane, width, height)
+                                          : (struct image_area){0};
+}
+
 bool
 image_reach(size_t stride, uint32_t row_bytes, uint32_t rows, size_t *out)
 {
@@ -118,19 +127,17 @@ zcb_image_layout(unsigned format, uint32_t width, uint32_t height, size_t align,
 }
 
 bool
-image_apart(uintptr_t a, size_t a_reach, uint32_t a_row, uintptr_t b, size_t b_reach,
-            uint32_t b_row, size_t a_stride, size_t b_stride)
+image_apart(const struct image_span *a, const struct image_span *b)
 {
+    const struct image_span *low = a->at <= b->at ? a : b, *high = low == a ? b : a;
     size_t column;
 
-    if (a > b)
-        return image_apart(b, b_reach, b_row, a, a_reach, a_row, b_stride, a_stride);
-    if (b - a >= a_reach)
+    if (high->at - low->at >= low->reach)
         return true;
-    if (a_stride != b_stride)
+    if (low->stride != high->stride)
         return false;
-    column = (b - a) % a_stride; // of b's rows, in a's
-    return column >= a_row && b_row <= a_stride - column;
+    column = (high->at - low->at) % low->stride; // of the high one's rows, in the low one's
+    return column >= low->row_bytes && high->row_bytes <= low->stride - column;
 }
 
 int
@@ -157,6 +164,7 @@ image_layout_check(const struct zcb_image_layout *layout, size_t *reach)
 int
 image_layout_inside(const struct zcb_image_layout *layout, const size_t *reach, size_t bytes)
 {
+    struct image_span span[ZCB_IMAGE_PLANES];
     size_t end;
 
     for (unsigned i = 0; i < layout->planes; i++) {
@@ -164,11 +172,12 @@ image_layout_inside(const struct zcb_image_layout *layout, const size_t *reach, 
             return -EOVERFLOW;
         if (end > bytes)
             return -ERANGE;
+        span[i] = (struct image_span){layout->offset[i], reach[i], layout->stride[i],
+                                      layout->row_bytes[i]};
     }
     for (unsigned i = 0; i < layout->planes; i++)
         for (unsigned j = 0; j < i; j++)
-            if (!image_apart(layout->offset[i], reach[i], layout->row_bytes[i], layout->offset[j],
-                             reach[j], layout->row_bytes[j], layout->stride[i], layout->stride[j]))
+            if (!image_apart(&span[i], &span[j]))
                 return -EINVAL;
     return 0;
 }

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -43,22 +44,15 @@ struct lines {
     char text[LINE_MOST]; // the line
 };
 
-// `dir` may be NULL. False: it is not there.
+// False: it is not there.
 static bool
 lines_open(struct lines *lines, const char *root, const char *dir, const char *name)
 {
     char path[PATH_MOST];
-    const char *parts[] = {root, dir != NULL ? dir : "", name};
-    size_t len = 0;
+    int len = snprintf(path, sizeof(path), "%s%s%s", root, dir, name);
 
-    for (size_t i = 0; i < 3; i++) {
-        size_t add = strlen(parts[i]);
-
-        if (add >= sizeof(path) - len)
-            return false;
-        memcpy(path + len, parts[i], add + 1);
-        len += add;
-    }
+    if (len < 0 || (size_t)len >= sizeof(path))
+        return false;
     lines->total = lines->at = lines->end = 0;
     lines->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     return lines->fd >= 0;
@@ -117,11 +111,7 @@ number(const char *text, uint64_t *out)
         unsigned digit = (unsigned)(*text - '0');
 
         value = value > (UNLIMITED - digit) / 10 ? UNLIMITED : value * 10 + digit;
-        if (value == UNLIMITED)
-            break;
     }
-    while (*text >= '0' && *text <= '9')
-        text++;
     if (*text != '\0' && *text != ' ' && *text != '\t')
         return false;
     *out = value;
@@ -176,7 +166,7 @@ our_group(struct lines *lines, const char *root, unsigned version, char *out)
     char *line, *list, *path;
     bool found = false;
 
-    if (!lines_open(lines, root, NULL, "/proc/self/cgroup"))
+    if (!lines_open(lines, root, "", "/proc/self/cgroup"))
         return false;
     while ((line = lines_next(lines)) != NULL) {
         list = strchr(line, ':');
@@ -232,7 +222,7 @@ its_mount(struct lines *lines, const char *root, unsigned version, const char *g
     char *line, *word[6], *rest, *type, *options;
     bool found = false, shows = false;
 
-    if (!lines_open(lines, root, NULL, "/proc/self/mountinfo"))
+    if (!lines_open(lines, root, "", "/proc/self/mountinfo"))
         return false;
     while ((line = lines_next(lines)) != NULL) {
         rest = strstr(line, " - ");
@@ -300,27 +290,24 @@ look_at(struct lines *lines, const char *root, const char *dir, unsigned version
 }
 
 static void
-look_at_groups(const char *root, unsigned version, struct zcb_image_memory *out)
+look_at_groups(struct lines *lines, const char *root, unsigned version,
+               struct zcb_image_memory *out)
 {
-    struct lines lines;
     char group[PATH_MOST], top[PATH_MOST], dir[2 * PATH_MOST];
-    const char *rest;
-    size_t len, point_len;
+    char *rest; // of dir, behind the mount's point
+    const char *path;
 
-    if (!our_group(&lines, root, version, group) ||
-        !its_mount(&lines, root, version, group, top, dir))
+    if (!our_group(lines, root, version, group) ||
+        !its_mount(lines, root, version, group, top, dir))
         return;
-    rest = below(top, group);
-    point_len = strlen(dir);
-    strcpy(dir + point_len, rest != NULL ? rest : "");
-    for (len = strlen(dir);; len--) {
-        // At each end of a component, and at the mount's top.
-        if (len == point_len || (dir[len] == '/' || dir[len] == '\0')) {
-            dir[len] = '\0';
-            look_at(&lines, root, dir, version, out);
-        }
-        if (len == point_len)
-            break;
+    path = below(top, group);
+    rest = dir + strlen(dir);
+    strcpy(rest, path != NULL ? path : "");
+    look_at(lines, root, dir, version, out);
+    // Up to the point itself: each time without the last component.
+    for (char *last = strrchr(rest, '/'); last != NULL; last = strrchr(rest, '/')) {
+        *last = '\0';
+        look_at(lines, root, dir, version, out);
     }
 }
 
@@ -336,17 +323,17 @@ image_memory_read(const char *root, uint64_t address_limit, uint64_t data_limit,
 
     memset(out, 0, sizeof(*out));
     out->physical = out->available = out->group_limit = out->group_free = UNLIMITED;
-    kib = value_of(&lines, root, NULL, "/proc/meminfo", "MemTotal:", UNLIMITED);
+    kib = value_of(&lines, root, "", "/proc/meminfo", "MemTotal:", UNLIMITED);
     if (kib < UNLIMITED / 1024)
         out->physical = kib * 1024;
-    kib = value_of(&lines, root, NULL, "/proc/meminfo", "MemAvailable:", UNLIMITED);
+    kib = value_of(&lines, root, "", "/proc/meminfo", "MemAvailable:", UNLIMITED);
     if (kib < UNLIMITED / 1024)
         out->available = kib * 1024;
-    look_at_groups(root, 1, out);
-    look_at_groups(root, 2, out);
+    look_at_groups(&lines, root, 1, out);
+    look_at_groups(&lines, root, 2, out);
 
     // Pages: size resident shared text lib data dirty.
-    if (lines_open(&lines, root, NULL, "/proc/self/statm"))
+    if (lines_open(&lines, root, "", "/proc/self/statm"))
         while ((line = lines_next(&lines)) != NULL)
             for (unsigned i = 0; line != NULL && i < 6; i++, line = strchr(line, ' ')) {
                 line += *line == ' ';

@@ -31,6 +31,7 @@ zcb_image_wrap(const struct zcb_image_layout *layout, struct zcb_packet *bytes,
                struct zcb_image *out)
 {
     size_t reach[ZCB_IMAGE_PLANES];
+    struct zcb_image image;
     int result;
 
     if (layout == NULL || bytes == NULL || out == NULL)
@@ -40,11 +41,13 @@ zcb_image_wrap(const struct zcb_image_layout *layout, struct zcb_packet *bytes,
         result = image_layout_inside(layout, reach, bytes->len);
     if (result < 0)
         return result;
-    *out = start(layout);
+    image = start(layout);
     for (unsigned i = 0; i < layout->planes; i++)
-        out->plane[i] =
+        image.plane[i] =
             (struct zcb_packet){bytes->data + layout->offset[i], reach[i], bytes->owner};
+    // In this order: the packet may be a plane of what *out was.
     *bytes = zcb_packet_static(NULL, 0);
+    *out = image;
     return 0;
 }
 
@@ -105,32 +108,29 @@ zcb_image_unref(struct zcb_image *image)
     }
 }
 
+static struct image_area
+area_of(const struct zcb_image *image, unsigned plane)
+{
+    return image_area_of(image->format, image->planes, plane, image->width, image->height);
+}
+
 uint32_t
 zcb_image_row_bytes(const struct zcb_image *image, unsigned plane)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
-
-    return plane < image->planes && info != NULL
-               ? (uint32_t)image_area(info, plane, image->width, image->height).row_bytes
-               : 0;
+    return (uint32_t)area_of(image, plane).row_bytes;
 }
 
 uint32_t
 zcb_image_rows_of(const struct zcb_image *image, unsigned plane)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
-
-    return plane < image->planes && info != NULL
-               ? image_area(info, plane, image->width, image->height).rows
-               : 0;
+    return area_of(image, plane).rows;
 }
 
 const uint8_t *
 zcb_image_row(const struct zcb_image *image, unsigned plane, uint32_t row)
 {
-    return row < zcb_image_rows_of(image, plane)
-               ? image->plane[plane].data + row * image->stride[plane]
-               : NULL;
+    return row < area_of(image, plane).rows ? image->plane[plane].data + row * image->stride[plane]
+                                            : NULL;
 }
 
 bool
@@ -175,7 +175,7 @@ zcb_image_crop(const struct zcb_image *image, uint32_t x, uint32_t y, uint32_t w
     const struct zcb_image_format_info *info;
     struct zcb_image view;
 
-    if (image == NULL || out == NULL || width == 0 || height == 0)
+    if (image == NULL || out == NULL || out == image || width == 0 || height == 0)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || x > image->width || width > image->width - x || y > image->height ||
@@ -211,7 +211,7 @@ zcb_image_plane(const struct zcb_image *image, unsigned plane, struct zcb_image 
     struct zcb_image view = {.planes = 1};
     bool pair, wide;
 
-    if (image == NULL || out == NULL)
+    if (image == NULL || out == NULL || out == image)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || plane >= image->planes)
@@ -239,7 +239,7 @@ zcb_image_field(const struct zcb_image *image, bool bottom, struct zcb_image *ou
     const struct zcb_image_format_info *info;
     struct zcb_image view;
 
-    if (image == NULL || out == NULL)
+    if (image == NULL || out == NULL || out == image)
         return -EINVAL;
     info = zcb_image_format_info(image->format);
     if (info == NULL || image->height <= bottom)

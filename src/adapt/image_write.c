@@ -93,15 +93,29 @@ zcb_image_acquire_planes(struct zcb_pool *pool, const struct zcb_image_layout *l
     return 0;
 }
 
+static struct image_area
+area_of(const struct zcb_image_buf *image, unsigned plane)
+{
+    return image_area_of(image->format, image->planes, plane, image->width, image->height);
+}
+
+uint32_t
+zcb_image_buf_row_bytes(const struct zcb_image_buf *image, unsigned plane)
+{
+    return (uint32_t)area_of(image, plane).row_bytes;
+}
+
+uint32_t
+zcb_image_buf_rows_of(const struct zcb_image_buf *image, unsigned plane)
+{
+    return area_of(image, plane).rows;
+}
+
 uint8_t *
 zcb_image_buf_row(const struct zcb_image_buf *image, unsigned plane, uint32_t row)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
-
-    if (info == NULL || plane >= image->planes ||
-        row >= image_area(info, plane, image->width, image->height).rows)
-        return NULL;
-    return image->plane[plane] + row * image->stride[plane];
+    return row < area_of(image, plane).rows ? image->plane[plane] + row * image->stride[plane]
+                                            : NULL;
 }
 
 void
@@ -119,7 +133,6 @@ zcb_image_buf_release(struct zcb_image_buf *image)
 void
 zcb_image_buf_share(struct zcb_image_buf *image, struct zcb_image *out)
 {
-    const struct zcb_image_format_info *info = zcb_image_format_info(image->format);
     struct zcb_packet held[ZCB_IMAGE_PLANES] = {{0}};
 
     *out = (struct zcb_image){
@@ -129,7 +142,7 @@ zcb_image_buf_share(struct zcb_image_buf *image, struct zcb_image *out)
         .planes = image->planes,
     };
     for (unsigned i = 0; i < image->planes; i++) {
-        struct image_area area = image_area(info, i, image->width, image->height);
+        struct image_area area = area_of(image, i);
 
         if (image->buf[i] != NULL)
             zcb_buf_share(&image->buf[i], &held[i]);
@@ -200,18 +213,15 @@ planes_with(const struct zcb_image *image, unsigned first)
 static bool
 has_overlap(const struct zcb_image *image, unsigned mask)
 {
-    for (unsigned i = 0; i < image->planes; i++) {
-        const struct zcb_packet *a = &image->plane[i];
+    struct image_span span[ZCB_IMAGE_PLANES];
 
-        for (unsigned j = 0; j < image->planes && (mask & (1u << i)); j++) {
-            const struct zcb_packet *b = &image->plane[j];
-
-            if (i != j && !image_apart((uintptr_t)a->data, a->len, zcb_image_row_bytes(image, i),
-                                       (uintptr_t)b->data, b->len, zcb_image_row_bytes(image, j),
-                                       image->stride[i], image->stride[j]))
+    for (unsigned i = 0; i < image->planes; i++)
+        span[i] = (struct image_span){(uintptr_t)image->plane[i].data, image->plane[i].len,
+                                      image->stride[i], zcb_image_row_bytes(image, i)};
+    for (unsigned i = 0; i < image->planes; i++)
+        for (unsigned j = 0; j < image->planes; j++)
+            if (i != j && (mask & (1u << i)) && !image_apart(&span[i], &span[j]))
                 return true;
-        }
-    }
     return false;
 }
 
@@ -302,7 +312,7 @@ zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool, struct zcb_
     struct zcb_image_buf to;
     int result;
 
-    if (image == NULL || pool == NULL || out == NULL)
+    if (image == NULL || pool == NULL || out == NULL || out == image)
         return -EINVAL;
     if (image->planes == 0) {
         *out = empty_image;

@@ -94,6 +94,8 @@ draw(struct zcb_image_buf *image, uint32_t seed)
     for (unsigned i = 0; i < image->planes; i++) {
         size_t row_bytes = (size_t)plane_width(row, i, image->width) * row->bytes[i];
 
+        CHECK(zcb_image_buf_row_bytes(image, i) == row_bytes);
+        CHECK(zcb_image_buf_rows_of(image, i) == plane_rows(row, i, image->height));
         for (uint32_t y = 0; y < plane_rows(row, i, image->height); y++) {
             uint8_t *to = zcb_image_buf_row(image, i, y);
 
@@ -103,7 +105,9 @@ draw(struct zcb_image_buf *image, uint32_t seed)
         }
         CHECK(zcb_image_buf_row(image, i, plane_rows(row, i, image->height)) == NULL);
     }
-    CHECK(zcb_image_buf_row(image, image->planes, 0) == NULL);
+    for (unsigned i = image->planes; i <= ZCB_IMAGE_PLANES; i++)
+        CHECK(zcb_image_buf_row(image, i, 0) == NULL && zcb_image_buf_row_bytes(image, i) == 0 &&
+              zcb_image_buf_rows_of(image, i) == 0);
 }
 
 static inline struct zcb_image

@@ -264,6 +264,11 @@ check_views(const struct zcb_image *image, uint32_t seed)
     assert_int_equal(zcb_image_crop(image, 0, 0, 0, 1, &view), -EINVAL);
     assert_int_equal(zcb_image_crop(image, 0, 0, 1, 0, &view), -EINVAL);
     assert_int_equal(zcb_image_crop(image, 0, 0, width, height, NULL), -EINVAL);
+    view = *image; // into itself: one of its two references would be nobody's
+    assert_int_equal(zcb_image_crop(&view, 0, 0, width, height, &view), -EINVAL);
+    assert_int_equal(zcb_image_rows(&view, 0, 1, &view), -EINVAL);
+    assert_memory_equal(&view, image, sizeof(view));
+    view = untouched;
     for (uint32_t past = 1; past <= 2; past++) {
         assert_int_equal(zcb_image_crop(image, width + past, 0, 1, 1, &view), -ERANGE);
         assert_int_equal(zcb_image_crop(image, 0, height + past, 1, 1, &view), -ERANGE);
@@ -355,6 +360,10 @@ check_planes(const struct zcb_image *image, uint32_t seed)
     assert_int_equal(zcb_image_plane(image, UINT32_MAX, &view), -ERANGE);
     assert_int_equal(zcb_image_plane(image, 0, NULL), -EINVAL);
     assert_int_equal(zcb_image_field(image, false, NULL), -EINVAL);
+    view = *image;
+    assert_int_equal(zcb_image_plane(&view, 0, &view), -EINVAL);
+    assert_int_equal(zcb_image_field(&view, false, &view), -EINVAL);
+    assert_memory_equal(&view, image, sizeof(view));
     assert_true(zcb_image_is_unique(image));
 }
 
@@ -494,6 +503,8 @@ an_empty_image_is_fine_everywhere(void **state)
     assert_int_equal(zcb_image_make_writable(&none, NULL, &buf), 0);
     assert_int_equal(buf.planes, 0);
     assert_null(zcb_image_buf_row(&buf, 0, 0));
+    assert_int_equal(zcb_image_buf_row_bytes(&buf, 0), 0);
+    assert_int_equal(zcb_image_buf_rows_of(&buf, 0), 0);
     memset(&out, 0xee, sizeof(out));
     zcb_image_buf_share(&buf, &out);
     assert_true(is_empty(&out));

@@ -70,6 +70,8 @@ a_config_that_makes_no_sense_is_refused(void **state)
     assert_int_equal(zcb_image_budget_create(1000, &config, &budget), -EINVAL);
     config = (struct zcb_image_budget_config){.min_bytes = 2, .max_bytes = 1};
     assert_int_equal(zcb_image_budget_create(0, &config, &budget), -EINVAL);
+    assert_int_equal(zcb_image_budget_create(1000, &config, &budget),
+                     -EINVAL); // not used, but said
     assert_null(budget);
 }
 
@@ -180,11 +182,21 @@ older_and_newer_statistics_get_what_they_have_room_for(void **state)
 
 // ---- leases
 
+static uint64_t
+clock_ns(void)
+{
+    struct timespec now;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void
 leases_add_up_to_the_total_and_no_further(void **state)
 {
     struct zcb_image_budget *budget = must_budget(1000, 0);
     struct zcb_image_lease *a = must_lease(budget, 600), *b = must_lease(budget, 400), *c = NULL;
+    uint64_t start = clock_ns();
 
     (void)state;
     assert_int_equal(zcb_image_budget_lease(budget, 1, 0, &c), -EAGAIN);
@@ -207,6 +219,7 @@ leases_add_up_to_the_total_and_no_further(void **state)
     assert_int_equal(stats_of(budget).timeouts, 2);
     assert_int_equal(stats_of(budget).waits, 0);
     assert_true(stats_of(budget).wait_ns > 0);
+    assert_true(stats_of(budget).wait_ns <= clock_ns() - start);
     assert_int_equal(stats_of(budget).waiting, 0);
     assert_int_equal(stats_of(budget).peak_waiting, 1);
     zcb_image_budget_destroy(&budget);
@@ -331,6 +344,8 @@ charges_stop_at_the_lease(void **state)
     zcb_image_lease_uncharge(lease, SIZE_MAX); // all there is
     assert_int_equal(lease_of(lease).used, 0);
     assert_int_equal(stats_of(budget).used, 500);
+    assert_int_equal(zcb_image_lease_charge(lease, 50), 0);
+    assert_int_equal(lease_of(lease).peak_used, 500);
     assert_int_equal(stats_of(budget).peak_used, 1000);
     zcb_image_lease_end(&lease);
     zcb_image_lease_end(&other);
@@ -392,6 +407,16 @@ calloc_checks_its_product(void **state)
     none = zcb_image_lease_calloc(lease, SIZE_MAX, 0);
     assert_non_null(none);
     zcb_image_lease_free(none);
+    // Zeros, also in memory that was in use before (as malloc is likely to hand out here).
+    for (int round = 0; round < 100; round++) {
+        unsigned char *zeros = zcb_image_lease_calloc(lease, 25, 40);
+
+        assert_non_null(zeros);
+        for (size_t i = 0; i < 1000; i++)
+            assert_int_equal(zeros[i], 0);
+        memset(zeros, 0xee, 1000);
+        zcb_image_lease_free(zeros);
+    }
     zcb_image_lease_end(&lease);
     zcb_image_budget_destroy(&budget);
 }
@@ -542,13 +567,16 @@ a_source_passes_on_what_its_base_can_do(void **state)
     assert_null(source.alloc(source.ctx, 100, 64));
     assert_int_equal(lease_of(lease).used, 0);
     assert_null(source.alloc(source.ctx, SIZE_MAX, 64));
-    assert_null(source.alloc(source.ctx, SIZE_MAX - 4095, 64));
+    assert_int_equal(lease_of(lease).overruns, 1);
+    assert_null(source.alloc(source.ctx, SIZE_MAX - 4094, 64)); // in whole pages it would wrap
+    assert_int_equal(lease_of(lease).overruns, 2);
     assert_int_equal(lease_of(lease).used, 0);
     source.close(source.ctx);
     assert_int_equal(base.closed, 0);
 
     plain.ctx = base.source.ctx;
     plain.alloc = base.source.alloc;
+    assert_int_equal(zcb_image_lease_source(lease, &plain, &only), -EINVAL); // without free
     plain.free = base.source.free;
     assert_int_equal(zcb_image_lease_source(lease, &plain, &only), 0);
     assert_null(only.purge);
@@ -609,11 +637,11 @@ let_go(struct shared_job *job, struct frame *frame, struct zcb_pool *pool, size_
 static void
 a_shared_pool_holds_no_more_than_what_is_leased_and_kept(void **state)
 {
-    enum { SMALL = 1 << 18, LARGE = 1 << 20, KEEP = 2 * LARGE, TOTAL = 8 * LARGE };
+    enum { SMALL = 1 << 16, LARGE = 1 << 20, KEEP = 2 * LARGE, TOTAL = 8 * LARGE };
     struct zcb_pool_config config = {.tiers = {{.buffer_size = SMALL}, {.buffer_size = LARGE}},
                                      .slab_size = SMALL,
                                      .max_bytes = TOTAL,
-                                     .flags = ZCB_POOL_NO_CACHE};
+                                     .flags = ZCB_POOL_NO_CACHE | ZCB_POOL_NO_OVERSIZE};
     struct zcb_pool *pool = must_create(&config);
     struct zcb_image_budget *budget = must_budget(TOTAL, KEEP);
     uint64_t seed = zcb_test_seed();

@@ -320,6 +320,13 @@ a_container_sees_its_part_of_the_tree(void **state)
     put("/proc/self/mountinfo", "1 2 0:1 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
     put("/sys/fs/cgroupd/memory.max", "1\n");
     no_groups();
+    // What lies above the mount is no group.
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/proc/self/mountinfo", V2_MOUNT);
+    put("/sys/fs/memory.max", "1\n");
+    put("/sys/memory.max", "1\n");
+    put("/memory.max", "1\n");
+    no_groups();
     // The group's path goes out of the mount: never read there.
     put("/proc/self/cgroup", "0::/../secret\n");
     put("/proc/self/mountinfo", V2_MOUNT);
@@ -462,6 +469,13 @@ malformed_lists_of_groups_and_mounts_are_passed_over(void **state)
     }
     put("/proc/self/cgroup", "4:memory:/a\n0::/a\n");
     assert_int_equal(look().group_limit, 1); // it is good as it stands
+    put("/proc/self/cgroup", "4:memory:/a\n5:memory:/no\n0::/a\n0::/no\n"); // of two the first
+    assert_int_equal(look().group_limit, 1);
+    put("/proc/self/cgroup", "4:memory:/no\n5:memory:/a\n0::/no\n0::/a\n");
+    assert_int_equal(look().group_version, 1); // by what is at the mount's top
+    assert_true(unlink(path_of("/cg/memory.limit_in_bytes")) == 0);
+    no_groups();
+    put("/proc/self/cgroup", "4:memory:/a\n0::/a\n");
     for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
         put("/proc/self/mountinfo", mounts[i]);
         no_groups();
@@ -502,6 +516,27 @@ files_and_paths_of_any_length_are_read_within_bounds(void **state)
         put("/proc/self/mountinfo", text);
         no_groups();
     }
+    // Each of them fits its line, and both together would not fit one path.
+    long_path(path, 4000);
+    snprintf(text, sizeof(text), "0::%s\n", path);
+    put("/proc/self/cgroup", text);
+    long_path(path, 7000);
+    snprintf(text, sizeof(text), "1 2 0:1 / %s rw - cgroup2 x y\n", path);
+    put("/proc/self/mountinfo", text);
+    no_groups();
+    // A point of 1240 blanks, each of which is four bytes there.
+    strcpy(text, "1 2 0:1 / ");
+    for (size_t i = 0; i < 1240; i++)
+        strcat(text, i % 248 == 0 ? "/\\040" : "\\040");
+    strcat(text, " rw - cgroup2 x y\n");
+    put("/proc/self/mountinfo", text);
+    put("/proc/self/cgroup", "0::/a\n");
+    *path = '\0';
+    for (size_t i = 0; i < 1240; i++)
+        strcat(path, i % 248 == 0 ? "/ " : " ");
+    strcat(path, "/a/memory.max");
+    put(path, "1\n");
+    assert_int_equal(look().group_limit, 1);
     // Zeros, and what comes behind the first MiB of a file.
     memset(text, 0, sizeof(text));
     put_bytes("/proc/self/mountinfo", text, 100000);

@@ -242,6 +242,19 @@ a_scaler_has_its_window_of_rows(void **state)
     weights = 12000 * (7 * 4 + 8) + 7 * 4 + 4096;
     assert_int_equal(must_plan(steps, 2).step[1].work_bytes,
                      (7 * 12000 + 2 * 18000) * pixel + weights);
+    // What does not divide is rounded up.
+    steps[1].width = 7000;
+    steps[1].height = 3001;
+    weights = 7000 * (7 * 4 + 8) + 9 * 4 + 4096;
+    assert_int_equal(must_plan(steps, 2).step[1].work_bytes,
+                     (9 * 7000 + 2 * 13000) * pixel + weights);
+    steps[1].width = 5999;
+    weights = 5999 * (8 * 4 + 8) + 9 * 4 + 4096;
+    assert_int_equal(must_plan(steps, 2).step[1].work_bytes,
+                     (9 * 5999 + 2 * 11999) * pixel + weights);
+    steps[1].width = 12000;
+    steps[1].height = 8000;
+    weights = 12000 * (7 * 4 + 8) + 7 * 4 + 4096;
     // Channels: the more of both sides.
     steps[1].format = ZCB_IMAGE_RGBA;
     assert_int_equal(must_plan(steps, 2).step[1].work_bytes,
@@ -310,10 +323,13 @@ static void
 what_webp_takes_depends_on_alpha(void **state)
 {
     const uint64_t pixels = 3000 * 2000, tables = 64 * KIB + 340 * 12 * KIB;
+    struct zcb_image_step step = decode(ZCB_IMAGE_WEBP, ZCB_IMAGE_YUV420, 3000, 2000, 0);
 
     (void)state;
     assert_int_equal(decode_work(ZCB_IMAGE_WEBP, ZCB_IMAGE_YUV420, 3000, 2000),
                      64 * KIB + 3000 * 160);
+    step.threads = 2;
+    assert_int_equal(must_plan(&step, 1).step[0].work_bytes, 64 * KIB + 3000 * 320);
     assert_int_equal(decode_work(ZCB_IMAGE_WEBP_LOSSLESS, 0, 3000, 2000),
                      4 * pixels + 3000 * 96 + tables);
     assert_int_equal(decode_work(ZCB_IMAGE_WEBP_LOSSLESS, 0, 7, 9),
@@ -531,6 +547,14 @@ sums_that_do_not_fit_are_an_overflow(void **state)
         result = result_of(&huge, 1, &none);
         assert_int_equal(
             result, codec == ZCB_IMAGE_PNG || codec == ZCB_IMAGE_PNG_INTERLACED ? 0 : -EOVERFLOW);
+    }
+    // Sums behind a product that stays at its end do not wrap: 2^62 pixels of a file, 4 bytes each.
+    for (unsigned codec = ZCB_IMAGE_WEBP; codec <= ZCB_IMAGE_AVIF; codec++) {
+        struct zcb_image_step huge = decode(codec, 0, 100, 100, 0);
+
+        huge.format = ZCB_IMAGE_GRAY;
+        huge.file_width = huge.file_height = 0x80000000u;
+        assert_int_equal(result_of(&huge, 1, &none), -EOVERFLOW);
     }
     steps[0] = decode(ZCB_IMAGE_RAW, 0, 1400000000u, UINT32_MAX, S);
     steps[1] = (struct zcb_image_step){

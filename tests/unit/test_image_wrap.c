@@ -121,6 +121,28 @@ foreign_pixels_are_wrapped_where_they_fit(void **state)
 }
 
 static void
+an_image_is_wrapped_anew_where_it_lies(void **state)
+{
+    struct zcb_image_layout gray = must_layout(ZCB_IMAGE_GRAY, 64, 16, 1);
+    struct zcb_image_layout rgba = must_layout(ZCB_IMAGE_RGBA, 16, 16, 1);
+    struct zcb_packet packet = must_wrap(1024);
+    struct zcb_image image;
+
+    (void)state;
+    releases = 0;
+    assert_int_equal(zcb_image_wrap(&gray, &packet, &image), 0);
+    assert_int_equal(zcb_image_wrap(&rgba, &image.plane[0], &image), 0);
+    assert_int_equal(image.format, ZCB_IMAGE_RGBA);
+    assert_ptr_equal(zcb_image_row(&image, 0, 15), foreign + 960);
+    assert_true(zcb_image_is_unique(&image));
+    assert_int_equal(zcb_image_wrap_planes(&gray, &image.plane[0], &image), 0);
+    assert_ptr_equal(zcb_image_row(&image, 0, 15), foreign + 960);
+    assert_true(zcb_image_is_unique(&image));
+    zcb_image_unref(&image);
+    assert_int_equal(releases, 1);
+}
+
+static void
 a_packet_for_each_plane_is_taken_or_none(void **state)
 {
     struct zcb_image_layout layout = must_layout(ZCB_IMAGE_YUV420, 6, 4, 1);
@@ -325,6 +347,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(foreign_pixels_are_wrapped_where_they_fit),
+        cmocka_unit_test(an_image_is_wrapped_anew_where_it_lies),
         cmocka_unit_test(a_packet_for_each_plane_is_taken_or_none),
         cmocka_unit_test(random_layouts_are_judged_as_a_map_of_their_bytes_says),
         cmocka_unit_test(hostile_layouts_never_reach_past_their_packet),

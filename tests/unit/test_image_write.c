@@ -796,6 +796,7 @@ a_copy_of_its_own_is_all_that_a_small_view_keeps(void **state)
         assert_int_equal(zcb_image_copy(NULL, pool, &copy), -EINVAL);
         assert_int_equal(zcb_image_copy(&view, NULL, &copy), -EINVAL);
         assert_int_equal(zcb_image_copy(&view, pool, NULL), -EINVAL);
+        assert_int_equal(zcb_image_copy(&view, pool, &view), -EINVAL);
         assert_true(saw_nothing());
         assert_true(is_empty(&copy));
         watch();

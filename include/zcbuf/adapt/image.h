@@ -109,10 +109,12 @@ struct zcb_image_layout {
 
 // The layout of width x height pixels: strides and offsets are multiples of `align` (a power of two
 // up to 4096; 0: 64, a cache line; 1: rows without padding). `limits` may be NULL: the defaults.
+// Where plane 0 begins is the pool's: at a multiple of 64, and of `align` too if that divides the
+// tier's buffer_size; behind the pool's headroom, if it has one.
 // Call it with what a file's header declares, before anything is allocated.
 // 0; -EINVAL (NULL, an unknown format, width or height 0, an align that is none, a reserved field);
 // -ENOBUFS (a limit: the caller may raise it, or refuse the image); -EOVERFLOW (does not fit
-// size_t). Nothing is written to *out unless it succeeds. O(1).
+// size_t, or a row does not fit 32 bits). Nothing is written to *out unless it succeeds. O(1).
 ZCB_API ZCB_MUST_CHECK int zcb_image_layout(unsigned format, uint32_t width, uint32_t height,
                                             size_t align, const struct zcb_image_limits *limits,
                                             struct zcb_image_layout *out);
@@ -130,11 +132,11 @@ struct zcb_image_buf {
     uint8_t holder[ZCB_IMAGE_PLANES]; // which of buf[] holds each plane
 };
 
-// Memory for an image of this layout in one buffer of `pool`; offsets count from plane[0], which is
-// where the buffer's data begins. Its contents are whatever was there before. A pool for images has
-// a tier of their size: what is above its largest tier is allocated anew each time, and faults in
-// page by page.
-// 0; -EINVAL (NULL, a layout that zcb_image_layout could not have made); or acquire's errors.
+// Memory for an image of this layout in one buffer of `pool`; offsets count from where the buffer's
+// data begins. Its contents are whatever was there before. A pool for images has a tier of their
+// size: what is above its largest tier is allocated anew each time, and faults in page by page.
+// 0; -EINVAL (NULL, a layout that is none: sizes that do not belong together, planes that overlap
+// or reach past its bytes); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_acquire(struct zcb_pool *pool,
                                              const struct zcb_image_layout *layout,
                                              struct zcb_image_buf *out);
@@ -145,7 +147,11 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_acquire_planes(struct zcb_pool *pool,
                                                     const struct zcb_image_layout *layout,
                                                     struct zcb_image_buf *out);
 
-// Where a row of a plane begins; rows of a plane: see zcb_image_rows_of(). NULL: no such row. O(1).
+// Bytes of pixels in a row of a plane, and rows of it: of each plane its own. 0: no such plane.
+ZCB_API uint32_t zcb_image_buf_row_bytes(const struct zcb_image_buf *image, unsigned plane);
+ZCB_API uint32_t zcb_image_buf_rows_of(const struct zcb_image_buf *image, unsigned plane);
+
+// Where a row of a plane begins, row_bytes long. NULL: no such row. O(1).
 ZCB_API uint8_t *zcb_image_buf_row(const struct zcb_image_buf *image, unsigned plane, uint32_t row);
 
 // Gives the memory back and empties *image. NULL or empty is fine.
@@ -204,7 +210,8 @@ ZCB_API bool zcb_image_is_unique(const struct zcb_image *image);
 // Bytes of memory that this image keeps alive, each block once: can be far above its pixels'.
 ZCB_API size_t zcb_image_pinned(const struct zcb_image *image);
 
-// ---- views: the same memory, one reference more. `out` may not be `image`. O(planes).
+// ---- views: the same memory, one reference more. `out` may not be `image` (-EINVAL: `image` keeps
+// its reference). O(planes).
 
 // width x height pixels from (x, y) on. x and y must lie on a pixel of every plane: even ones,
 // where chroma is halved that way.
@@ -218,14 +225,14 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_rows(const struct zcb_image *image, uint32_
 
 // One plane as a gray image (8 or 16 bits a pixel) of that plane's width and height. An NV12
 // image's second plane is gray_alpha: pairs. Interleaved formats have no planes to take apart.
-// 0; -ERANGE (no such plane); -ENOTSUP (one plane of several channels).
+// 0; -EINVAL (NULL); -ERANGE (no such plane); -ENOTSUP (one plane of several channels).
 ZCB_API ZCB_MUST_CHECK int zcb_image_plane(const struct zcb_image *image, unsigned plane,
                                            struct zcb_image *out);
 
 // Every second row, from row 0 (`bottom` false: the top field) or from row 1 on: a field of an
 // interlaced frame, by doubling the stride.
-// 0; -ERANGE (an image of one row has no bottom field); -ENOTSUP (chroma of half height: which rows
-// belong to a field is the frame's secret).
+// 0; -EINVAL (NULL); -ERANGE (an image of one row has no bottom field); -ENOTSUP (chroma of half
+// height: which rows belong to a field is the frame's secret).
 ZCB_API ZCB_MUST_CHECK int zcb_image_field(const struct zcb_image *image, bool bottom,
                                            struct zcb_image *out);
 
@@ -245,8 +252,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_make_writable(struct zcb_image *image, stru
 
 // A copy of its own, all planes in one buffer of `pool`: to let go of a large image of which a
 // small view is left. ZCB_COPY_COMPACT, a count for each plane, in all exactly the pixels' bytes.
-// `image` stays the caller's; `out` may not be `image`.
-// 0; -EINVAL (NULL); -EOVERFLOW; or acquire's errors.
+// `image` stays the caller's.
+// 0; -EINVAL (NULL; `out` is `image`); -EOVERFLOW; or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool,
                                           struct zcb_image *out);
 

@@ -39,15 +39,17 @@
 // keeps the promise. Buffers that are out belong to the lease of the job that has them; idle ones
 // belong to `keep_bytes`, a part of the total that no lease gets.
 //
-//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, a tier for the frames
-//     2  before acquire:    zcb_image_lease_charge(lease, what the buffer takes)
+//     1  pool with ZCB_POOL_NO_CACHE and NO_OVERSIZE, max_bytes = the budget's total, tiers for the
+//        frames without prealloc, slab_size = the smallest tier's size: one buffer a slab
+//     2  before acquire:    zcb_image_lease_charge(lease, the tier's buffer_size)
 //     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
 //                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle, and what is released after it is still
-// charged to its job until that one has trimmed, too. So the pool has never more than what is
-// charged and keep_bytes. A job that does not need the bytes for something else leaves frames
-// charged to its end, and trims once.
+// Why this holds: trim leaves at most keep_bytes idle (a slab of several buffers could not be given
+// back while one of them is out), and what is released after it is still charged to its job until
+// that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
+// that does not need the bytes for something else leaves frames charged to its end, and trims once;
+// it does not end while somebody still reads one of them.
 //
 // Ask for one lease a job, before its first allocation: a job that holds one lease and waits for
 // another may wait for a job that does the same.
@@ -91,8 +93,8 @@ struct zcb_image_memory {
 };
 
 // Asks the system, anew each time: a few small files are read (Linux), nothing is allocated. What
-// cannot be read or makes no sense counts as no limit. `out_size` is sizeof(*out).
-// 0; -EINVAL. Any thread.
+// cannot be read or makes no sense counts as no limit. `out_size` is sizeof(*out). Takes 32 KiB of
+// stack. 0; -EINVAL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_image_memory(struct zcb_image_memory *out, size_t out_size);
 
 // ---- budget
@@ -103,7 +105,8 @@ struct zcb_image_budget_config {
     // For a total of 0: so many hundredths of zcb_image_memory's `free`. 0: 50.
     uint32_t percent;
     uint32_t reserved32; // 0
-    // For a total of 0: what it is at least (0: 64 MiB) and at most (0: 4 GiB).
+    // For a total of 0: what it is at least (0: 64 MiB) and at most (0: 4 GiB). With keep_bytes
+    // below the first, create does not fail on a machine that has little to give.
     size_t min_bytes, max_bytes;
     void *reserved[4]; // NULL
 };
@@ -203,8 +206,9 @@ ZCB_API void zcb_image_lease_uncharge(struct zcb_image_lease *lease, size_t byte
 
 // malloc and its kin on a lease: `len` and 16 bytes of bookkeeping are charged; NULL: beyond the
 // lease, or the system has none. Memory is aligned as malloc's is. len 0 gives a block that can be
-// freed. realloc of NULL is malloc; to make a block larger it charges the new one before it lets go
-// of the old one, as both are there meanwhile; when it fails the old block stays. Free only with
+// freed. realloc of NULL is malloc; any other block stays with the lease it came from, whatever
+// `lease` is. To make a block larger it charges the new one before it lets go of the old one, as
+// both are there meanwhile; when it fails the old block stays. Free only with
 // zcb_image_lease_free(), which finds the lease by itself, also after its end; NULL is fine.
 //
 // libpng: png_create_read_struct_2(.., lease, my_malloc, my_free), with functions that call these
@@ -272,7 +276,7 @@ struct zcb_image_step {
     // RGB16 ...: more than 8 bits. 0: DECODE: not known, four full planes, deep, with alpha: the
     // worst; ENCODE: as the pixels that go in.
     uint16_t file_format;
-    uint8_t threads; // of the codec (AVIF). 0: 1
+    uint8_t threads; // of the codec (WebP: more than 1 or not; AVIF). 0: 1
     uint8_t radius;  // SCALE: of the filter. 0: 3, Lanczos-3
     uint32_t flags;  // ZCB_IMAGE_STREAMS
     uint32_t rows;   // STREAMS: rows of the output that are held at a time. 0: 16
@@ -287,7 +291,9 @@ struct zcb_image_step {
 };
 
 struct zcb_image_plan {
-    size_t peak_bytes;    // the most that is held at any time: what to lease
+    size_t peak_bytes;    // the most that is held at any time: what to lease. What the lease's own
+                          // ways of charging add to that (16 bytes a block, whole pages and slabs)
+                          // is for a step's `extra`
     size_t frame_bytes;   // of this, whole frames: what comes from a pool
     size_t work_bytes;    // of this, all else: codecs, rows, output files in memory
     size_t largest_frame; // the largest whole frame; 0: none
