@@ -6,7 +6,7 @@
 
 const { EventEmitter } = require('node:events');
 const {
-  native, RECORD, Slabs, error, whole, oneOf, flag, plainObject, renamed,
+  native, RECORD, Slabs, Account, error, whole, oneOf, flag, plainObject, renamed,
 } = require('./memory.js');
 const { Packet, issue, issueOf, isOut } = require('./packet.js');
 
@@ -73,18 +73,17 @@ class Core {
       planar: wanted.planar === 1,
       sampleBytes: sample.bytes,
     });
+    this.maxDepth = wanted.maxDepth || 64;
     this.records = new Float64Array(BATCH * RECORD.SIZE);
     this.handles = new Uint32Array(BATCH);
     this.waiting = new Map(); // readers that are to be woken, by their number
     this.holders = 0; // readers for which the process goes on
-    this.forgotten = 0;
     this.closed = false;
     this.last = null; // statistics of when it was closed
     this.id = native.open(wanted, (reader) => this.waiting.get(reader)?.[WAKE]());
+    this.account = new Account(this.id, native.release);
     this.slabs = new Slabs((handle) => native.slab(this.id, handle));
   }
-
-  giveBack(handle) { native.release(this.id, handle); }
 
   hold(change) {
     const before = this.holders;
@@ -94,8 +93,8 @@ class Core {
   }
 
   stats() {
-    if (this.closed) return { ...this.last, forgotten: this.forgotten };
-    return { ...renamed(native.stats(this.id)), forgotten: this.forgotten, copies: this.copies };
+    if (this.closed) return { ...this.last, forgotten: this.account.forgotten };
+    return { ...renamed(native.stats(this.id)), forgotten: this.account.forgotten, copies: this.copies };
   }
 
   close() {
@@ -142,6 +141,7 @@ class Reader extends EventEmitter {
   #ended = false;
   #closed = false;
   #expected = NaN; // the time of the next packet, if nothing is missing
+  #told = NaN; // the last packet whose gap was told
   #last = null; // statistics of when it was closed
 
   constructor(key, core, capture, options) {
@@ -150,7 +150,8 @@ class Reader extends EventEmitter {
     this.#core = core;
     this.#capture = capture;
     this.#autoRelease = flag(options, 'autoRelease');
-    this.#seat = new Seat(core, native.openReader(core.id, whole(options, 'depth', 0, 1024),
+    // As deep as can be: an event loop is not always in time.
+    this.#seat = new Seat(core, native.openReader(core.id, whole(options, 'depth', core.maxDepth, 1024),
       oneOf(options, 'lag', LAG, 'drop-oldest')));
     if (capture !== null) abandonedReaders.register(this, this.#seat);
   }
@@ -204,12 +205,15 @@ class Reader extends EventEmitter {
   // Every packet passes here on its way to the program.
   #hand(packet, now) {
     const { pts } = packet;
-    if (packet.discontinuity && this.#expected === this.#expected && this.listenerCount('gap') !== 0) {
-      const gap = { pts, expected: this.#expected, lost: pts - this.#expected, number: packet.number };
+    const expected = this.#expected;
+    this.#expected = pts + packet.frames;
+    if (packet.discontinuity && !Number.isNaN(expected) && packet.number !== this.#told &&
+        this.listenerCount('gap') !== 0) {
+      this.#told = packet.number;
+      const gap = { pts, expected, lost: pts - expected, number: packet.number };
       if (now) this.emit('gap', gap);
       else process.nextTick(() => this.emit('gap', gap));
     }
-    this.#expected = pts + packet.frames;
     return packet;
   }
 
@@ -299,6 +303,27 @@ class Reader extends EventEmitter {
 
   addListener(name, listener) { return this.on(name, listener); }
 
+  off(name, listener) { return this.removeListener(name, listener); }
+
+  removeListener(name, listener) {
+    super.removeListener(name, listener);
+    this.#ebb();
+    return this;
+  }
+
+  removeAllListeners(...names) {
+    super.removeAllListeners(...names);
+    this.#ebb();
+    return this;
+  }
+
+  // Nobody listens any more: nothing waits, and the capture can be forgotten.
+  #ebb() {
+    if (!this.#flowing || this.listenerCount('data') !== 0) return;
+    this.#flowing = false;
+    this.#goOn();
+  }
+
   pause() {
     this.#paused = true;
     this.#flowing = false;
@@ -348,18 +373,17 @@ class Reader extends EventEmitter {
 
   #pour() {
     for (let left = TURN; left > 0 && this.#flowing && !this.closed; left--) {
-      if (this.listenerCount('data') === 0) {
-        this.#flowing = false;
-        return;
-      }
       if (this.#at >= this.#count && this.#fill() === 0) return;
       const packet = this.#takeFetched();
       const use = issueOf(packet);
+      let handed = false;
       try {
         this.#hand(packet, true);
-        this.emit('data', packet);
+        handed = !this.closed;
+        if (handed) this.emit('data', packet);
       } finally {
-        if (this.#autoRelease && isOut(packet, use)) packet.release();
+        if (!handed && !this.closed) this.#batch[--this.#at] = packet; // it comes the next time
+        else if ((this.#autoRelease || !handed) && isOut(packet, use)) packet.release();
       }
     }
     this.#schedule(); // there may be more

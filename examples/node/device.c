@@ -164,8 +164,10 @@ capture(void *arg)
         uint64_t due = (uint64_t)((double)(now_ns() - start) * per_ns);
         uint64_t next, now, wait_ns;
 
-        // As a device: what was not fetched within a second is gone.
-        if (due > device->made && (double)(due - device->made) > per_ns * 1e9 + (double)period) {
+        // As a device: what was not fetched within a second is gone. One that is to deliver so many
+        // frames delivers them all.
+        if (device->limit == 0 && due > device->made &&
+            (double)(due - device->made) > per_ns * 1e9 + (double)period) {
             __atomic_add_fetch(&device->skipped, due - device->made, __ATOMIC_RELAXED);
             device->made = due;
         }

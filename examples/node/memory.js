@@ -92,11 +92,23 @@ class Slabs {
   }
 }
 
+// Where things are given back. Leases have this and not the capture or pool itself: the registry below
+// holds leases, so whatever can be reached from one would never be forgotten.
+class Account {
+  constructor(id, release) {
+    this.id = id;
+    this.release = release;
+    this.forgotten = 0;
+  }
+
+  giveBack(handle) { return this.release(this.id, handle); }
+}
+
 // What has to be given back when an object is forgotten. Objects that are idle are held by their
 // place, so only one that is out at the program can go; and then its lease says so.
 class Lease {
-  constructor(owner) {
-    this.owner = owner;
+  constructor(account) {
+    this.account = account;
     this.handle = 0;
     this.out = false;
   }
@@ -105,8 +117,8 @@ class Lease {
 const forgotten = new FinalizationRegistry((lease) => {
   if (!lease.out) return;
   lease.out = false;
-  lease.owner.forgotten++;
-  lease.owner.giveBack(lease.handle, null);
+  lease.account.forgotten++;
+  lease.account.giveBack(lease.handle);
 });
 
 const error = (code, message) => Object.assign(new Error(message), { code });
@@ -160,5 +172,5 @@ function renamed(stats) {
 }
 
 module.exports = {
-  native, RECORD, Slabs, Lease, forgotten, error, whole, oneOf, flag, plainObject, renamed,
+  native, RECORD, Slabs, Account, Lease, forgotten, error, whole, oneOf, flag, plainObject, renamed,
 };

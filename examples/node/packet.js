@@ -38,7 +38,7 @@ class Packet {
     this.#core = core;
     this.#place = place;
     this.#reader = reader;
-    this.#lease = new Lease(core);
+    this.#lease = new Lease(core.account);
     forgotten.register(this, this.#lease, this.#lease);
   }
 
@@ -119,7 +119,7 @@ class Packet {
     }
     if (this.#core.checked || this.#reader < 0) forgotten.unregister(lease);
     else this.#place.idle[this.#reader] = this;
-    this.#core.giveBack(lease.handle);
+    lease.account.giveBack(lease.handle);
   }
 
   static {

@@ -5,7 +5,7 @@
 'use strict';
 
 const {
-  native, RECORD, Slabs, Lease, forgotten, error, whole, flag, plainObject, renamed,
+  native, RECORD, Slabs, Account, Lease, forgotten, error, whole, flag, plainObject, renamed,
 } = require('./memory.js');
 
 const EXTERNAL = native.external();
@@ -29,7 +29,7 @@ class PoolBuffer {
     if (key !== native) throw error('EINVAL', 'buffers come from pools');
     this.#core = core;
     this.#place = place;
-    this.#lease = new Lease(core);
+    this.#lease = new Lease(core.account);
     forgotten.register(this, this.#lease, this.#lease);
   }
 
@@ -62,7 +62,8 @@ class PoolBuffer {
     this.#alone = null;
     if (core.checked) forgotten.unregister(lease);
     else this.#place.idle[0] = this;
-    core.giveBack(lease.handle, this.#slab);
+    // A slab that is not the pool's any more needs no views.
+    if (lease.account.giveBack(lease.handle) === false) core.slabs.slabs.delete(this.#slab);
   }
 
   static {
@@ -98,7 +99,6 @@ class Core {
     this.clear = flag(options, 'clear');
     this.records = new Float64Array(RECORD.SIZE);
     this.slabs = new Slabs((handle) => native.poolSlab(this.id, handle));
-    this.forgotten = 0;
     this.closed = false;
     this.last = null;
     this.id = native.poolOpen({
@@ -107,16 +107,12 @@ class Core {
       grow: flag(options, 'grow') ? 1 : 0,
       copies: flag(options, 'copies') || !EXTERNAL ? 1 : 0,
     }, numbers);
-  }
-
-  giveBack(handle, slab) {
-    // A slab that is not the pool's any more needs no views.
-    if (native.poolRelease(this.id, handle) === false && slab !== null) this.slabs.slabs.delete(slab);
+    this.account = new Account(this.id, native.poolRelease);
   }
 
   stats() {
-    if (this.closed) return { ...this.last, forgotten: this.forgotten };
-    return { ...renamed(native.poolStats(this.id)), forgotten: this.forgotten };
+    if (this.closed) return { ...this.last, forgotten: this.account.forgotten };
+    return { ...renamed(native.poolStats(this.id)), forgotten: this.account.forgotten };
   }
 
   close() {
