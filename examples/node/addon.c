@@ -127,15 +127,15 @@ whole_of(struct call *call, size_t i, const char *name, uint32_t *out)
 }
 
 bool
-records_argument(struct call *call, size_t i, double **out, size_t *records)
+records_argument(struct call *call, size_t i, uint32_t **out, size_t *records)
 {
     napi_typedarray_type type;
     size_t length = 0;
 
     if (napi_get_typedarray_info(call->env, call->argument[i], &type, &length, (void **)out, NULL,
                                  NULL) != napi_ok ||
-        type != napi_float64_array || length < RECORD_SIZE) {
-        napi_throw_type_error(call->env, "EINVAL", "a Float64Array was expected");
+        type != napi_int32_array || length < RECORD_SIZE) {
+        napi_throw_type_error(call->env, "EINVAL", "an Int32Array was expected");
         return false;
     }
     *records = length / RECORD_SIZE;

@@ -41,8 +41,8 @@ bool index_argument(struct call *call, size_t i, uint32_t *out);
 // Numbers of an object, such as a config; 0 where it has none.
 bool number_of(struct call *call, size_t i, const char *name, double *out);
 bool whole_of(struct call *call, size_t i, const char *name, uint32_t *out);
-// Records of `record` doubles in a Float64Array.
-bool records_argument(struct call *call, size_t i, double **out, size_t *records);
+// An Int32Array of whole records (see enum record).
+bool records_argument(struct call *call, size_t i, uint32_t **out, size_t *records);
 napi_value number(napi_env env, double value);
 napi_value boolean(napi_env env, bool value);
 bool set_number(napi_env env, napi_value object, const char *name, double value);
@@ -93,25 +93,37 @@ struct views {
     uint64_t copied;        // bytes
 };
 
-// What index.js learns of a buffer, as doubles of this order; it has the same list.
+// What index.js learns of a buffer, as 32-bit integers of this order; memory.js has the same list.
+// Doubles would be objects on JavaScript's heap each time that one is read, wherever V8 has not
+// optimised the code: so what can be larger comes in two.
 enum record {
     RECORD_HANDLE,
     RECORD_SLAB,   // its serial number
     RECORD_OFFSET, // in the slab
     RECORD_BYTES,
+    RECORD_BYTES_HIGH,
     RECORD_FRAMES,
     RECORD_FLAGS,
-    RECORD_PTS,
-    RECORD_NUMBER,
     RECORD_STRIDE, // of planes
+    RECORD_PTS,
+    RECORD_PTS_HIGH,
+    RECORD_NUMBER,
+    RECORD_NUMBER_HIGH,
     RECORD_SIZE,
 };
+
+static inline void
+put_wide(uint32_t *record, enum record low, uint64_t value)
+{
+    record[low] = (uint32_t)value;
+    record[low + 1] = (uint32_t)(value >> 32);
+}
 
 bool views_init(struct call *call, struct views *views, bool copies);
 void views_finish(napi_env env, struct views *views);
 
 // Fills in slab and offset; copies `len` bytes to where JavaScript sees them, if that is needed.
-bool views_place(napi_env env, struct views *views, const void *data, size_t len, double *record);
+bool views_place(napi_env env, struct views *views, const void *data, size_t len, uint32_t *record);
 
 // The ArrayBuffer of the slab that `data` is in.
 napi_value views_arraybuffer(napi_env env, struct views *views, const void *data);

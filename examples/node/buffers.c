@@ -127,9 +127,9 @@ pool_acquire(napi_env env, napi_callback_info info)
 {
     struct call call;
     struct pool *pool = pool_argument(env, info, 3, true, &call);
-    double length, *record;
+    double length;
     struct zcb_buf *buf;
-    uint32_t handle;
+    uint32_t handle, *record;
     size_t records;
     int result;
 
@@ -154,7 +154,7 @@ pool_acquire(napi_env env, napi_callback_info info)
     handle = outs_take(&pool->outs);
     pool->outs.entry[handle].buf = buf;
     record[RECORD_HANDLE] = handle;
-    record[RECORD_BYTES] = (double)zcb_buf_capacity(buf);
+    put_wide(record, RECORD_BYTES, zcb_buf_capacity(buf));
     return boolean(env, true);
 }
 

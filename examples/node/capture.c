@@ -570,7 +570,7 @@ capture_close_reader(napi_env env, napi_callback_info info)
 
 static bool
 hand_out(struct call *call, struct capture *capture, struct zcb_audio_packet *packet,
-         double *record)
+         uint32_t *record)
 {
     uint32_t handle;
 
@@ -586,11 +586,11 @@ hand_out(struct call *call, struct capture *capture, struct zcb_audio_packet *pa
     handle = outs_take(&capture->outs);
     capture->outs.entry[handle].packet = *packet;
     record[RECORD_HANDLE] = handle;
-    record[RECORD_BYTES] = (double)packet->bytes.len;
+    put_wide(record, RECORD_BYTES, packet->bytes.len);
     record[RECORD_FRAMES] = packet->frames;
     record[RECORD_FLAGS] = packet->flags;
-    record[RECORD_PTS] = (double)packet->pts_frames;
-    record[RECORD_NUMBER] = (double)packet->number;
+    put_wide(record, RECORD_PTS, packet->pts_frames);
+    put_wide(record, RECORD_NUMBER, packet->number);
     record[RECORD_STRIDE] = packet->plane_stride;
     return true;
 }
@@ -603,8 +603,7 @@ capture_read(napi_env env, napi_callback_info info)
     struct capture *capture = open_capture(env, info, 4, &call);
     struct zcb_audio_packet packet;
     size_t records, n = 0;
-    double *record;
-    uint32_t i, max;
+    uint32_t i, max, *record;
     int result = -EAGAIN;
 
     if (capture == NULL || !reader_argument(&call, 1, capture, &i) ||
@@ -732,9 +731,9 @@ capture_slice(napi_env env, napi_callback_info info)
 {
     struct capture *capture;
     struct zcb_audio_packet packet;
-    double off, frames, *record;
+    double off, frames;
     struct call call;
-    uint32_t handle;
+    uint32_t handle, *record;
     size_t records;
     struct out *out;
     int result;

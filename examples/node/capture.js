@@ -6,9 +6,11 @@
 
 const { EventEmitter } = require('node:events');
 const {
-  native, RECORD, Slabs, Account, error, whole, oneOf, flag, plainObject, renamed,
+  native, RECORD, wide, Slabs, Account, error, whole, oneOf, flag, plainObject, renamed,
 } = require('./memory.js');
-const { Packet, issue, issueOf, isOut } = require('./packet.js');
+const {
+  Packet, issue, issueOf, isOut, noteEnd,
+} = require('./packet.js');
 
 const SAMPLES = {
   s16: { number: 1, bytes: 2, Samples: Int16Array },
@@ -74,8 +76,7 @@ class Core {
       sampleBytes: sample.bytes,
     });
     this.maxDepth = wanted.maxDepth || 64;
-    this.records = new Float64Array(BATCH * RECORD.SIZE);
-    this.handles = new Uint32Array(BATCH);
+    this.records = new Int32Array(BATCH * RECORD.SIZE);
     this.waiting = new Map(); // readers that are to be woken, by their number
     this.holders = 0; // readers for which the process goes on
     this.closed = false;
@@ -140,7 +141,7 @@ class Reader extends EventEmitter {
   #holding = false;
   #ended = false;
   #closed = false;
-  #expected = NaN; // the time of the next packet, if nothing is missing
+  #end = new Int32Array(4); // when the last packet ended; 0 in [3]: there was none
   #told = NaN; // the last packet whose gap was told
   #last = null; // statistics of when it was closed
 
@@ -204,16 +205,18 @@ class Reader extends EventEmitter {
 
   // Every packet passes here on its way to the program.
   #hand(packet, now) {
-    const { pts } = packet;
-    const expected = this.#expected;
-    this.#expected = pts + packet.frames;
-    if (packet.discontinuity && !Number.isNaN(expected) && packet.number !== this.#told &&
-        this.listenerCount('gap') !== 0) {
-      this.#told = packet.number;
-      const gap = { pts, expected, lost: pts - expected, number: packet.number };
-      if (now) this.emit('gap', gap);
-      else process.nextTick(() => this.emit('gap', gap));
+    const end = this.#end;
+    if (packet.discontinuity && end[3] !== 0 && this.listenerCount('gap') !== 0) {
+      const { pts, number } = packet;
+      const expected = wide(end[0], end[1]) + end[2];
+      const gap = { pts, expected, lost: pts - expected, number };
+      if (number !== this.#told) {
+        this.#told = number;
+        if (now) this.emit('gap', gap);
+        else process.nextTick(() => this.emit('gap', gap));
+      }
     }
+    noteEnd(packet, end);
     return packet;
   }
 

@@ -9,8 +9,12 @@ const native = require('./native.js');
 
 // As enum record in addon.h.
 const RECORD = {
-  HANDLE: 0, SLAB: 1, OFFSET: 2, BYTES: 3, FRAMES: 4, FLAGS: 5, PTS: 6, NUMBER: 7, STRIDE: 8, SIZE: 9,
+  HANDLE: 0, SLAB: 1, OFFSET: 2, BYTES: 3, BYTES_HIGH: 4, FRAMES: 5, FLAGS: 6, STRIDE: 7, PTS: 8, PTS_HIGH: 9,
+  NUMBER: 10, NUMBER_HIGH: 11, SIZE: 12,
 };
+
+// The number of two halves. Kept apart they are small integers, which need no object on the heap.
+const wide = (low, high) => high * 0x100000000 + (low >>> 0);
 
 // One buffer of a slab, with the views of it. They are made when they are first asked for, and again
 // when the length is another or somebody has detached the ArrayBuffer; else they stay the same
@@ -172,5 +176,5 @@ function renamed(stats) {
 }
 
 module.exports = {
-  native, RECORD, Slabs, Account, Lease, forgotten, error, whole, oneOf, flag, plainObject, renamed,
+  native, RECORD, wide, Slabs, Account, Lease, forgotten, error, whole, oneOf, flag, plainObject, renamed,
 };

@@ -7,7 +7,7 @@
 // object for each, and take the memory away from its views when it is released.
 'use strict';
 
-const { native, RECORD, Lease, forgotten, error } = require('./memory.js');
+const { native, RECORD, wide, Lease, forgotten, error } = require('./memory.js');
 
 const DISCONTINUITY = 1;
 const SILENCE = 2;
@@ -16,6 +16,7 @@ const CONCEALED = 8;
 
 let issue; // (packet, records, at): it stands for this packet now
 let issueOf; // its number of use
+let noteEnd; // (packet, Int32Array): keeps the time at which it ends, as two halves and its frames
 let isOut; // (packet, number of use): still out, and for the same packet
 
 class Packet {
@@ -30,8 +31,10 @@ class Packet {
   #flags = 0;
   #stride = 0;
   #issue = 0; // how often the object was used
-  #pts = NaN; // NaN: a place for a double from the start, which is then written in place
-  #number = NaN;
+  #pts = 0;
+  #ptsHigh = 0;
+  #number = 0;
+  #numberHigh = 0;
 
   constructor(key, core, place, reader) {
     if (key !== native) throw error('EINVAL', 'packets come from captures');
@@ -80,8 +83,8 @@ class Packet {
       : new Type(data.buffer, data.byteOffset + start, this.#frames);
   }
 
-  get pts() { this.#check(); return this.#pts; }
-  get number() { this.#check(); return this.#number; }
+  get pts() { this.#check(); return wide(this.#pts, this.#ptsHigh); }
+  get number() { this.#check(); return wide(this.#number, this.#numberHigh); }
   get frames() { this.#check(); return this.#frames; }
   get byteLength() { this.#check(); return this.#bytes; }
   get flags() { this.#check(); return this.#flags; }
@@ -133,13 +136,21 @@ class Packet {
       packet.#flags = records[at + RECORD.FLAGS];
       packet.#stride = records[at + RECORD.STRIDE];
       packet.#pts = records[at + RECORD.PTS];
+      packet.#ptsHigh = records[at + RECORD.PTS_HIGH];
       packet.#number = records[at + RECORD.NUMBER];
+      packet.#numberHigh = records[at + RECORD.NUMBER_HIGH];
       packet.#issue = (packet.#issue + 1) & 0x3fffffff;
       packet.#live = true;
+    };
+    noteEnd = (packet, end) => {
+      end[0] = packet.#pts;
+      end[1] = packet.#ptsHigh;
+      end[2] = packet.#frames;
+      end[3] = 1;
     };
     issueOf = (packet) => packet.#issue;
     isOut = (packet, count) => packet.#live && packet.#issue === count;
   }
 }
 
-module.exports = { Packet, issue, issueOf, isOut, DISCONTINUITY };
+module.exports = { Packet, issue, issueOf, isOut, noteEnd, DISCONTINUITY };

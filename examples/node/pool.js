@@ -5,7 +5,7 @@
 'use strict';
 
 const {
-  native, RECORD, Slabs, Account, Lease, forgotten, error, whole, flag, plainObject, renamed,
+  native, RECORD, wide, Slabs, Account, Lease, forgotten, error, whole, flag, plainObject, renamed,
 } = require('./memory.js');
 
 const EXTERNAL = native.external();
@@ -74,7 +74,7 @@ class PoolBuffer {
       buffer.#lease.out = true;
       buffer.#slab = records[RECORD.SLAB];
       buffer.#length = length;
-      buffer.#capacity = records[RECORD.BYTES];
+      buffer.#capacity = wide(records[RECORD.BYTES], records[RECORD.BYTES_HIGH]);
       buffer.#live = true;
     };
     leaseOf = (buffer) => (typeof buffer === 'object' && buffer !== null && #lease in buffer
@@ -97,7 +97,7 @@ class Core {
     });
     this.checked = flag(options, 'checked');
     this.clear = flag(options, 'clear');
-    this.records = new Float64Array(RECORD.SIZE);
+    this.records = new Int32Array(RECORD.SIZE);
     this.slabs = new Slabs((handle) => native.poolSlab(this.id, handle));
     this.closed = false;
     this.last = null;

@@ -107,7 +107,7 @@ mirror_of(napi_env env, struct views *views, struct zcb_napi_slab *slab, napi_va
 }
 
 bool
-views_place(napi_env env, struct views *views, const void *data, size_t len, double *record)
+views_place(napi_env env, struct views *views, const void *data, size_t len, uint32_t *record)
 {
     size_t offset = 0;
     struct zcb_napi_slab *slab = zcb_napi_find(&views->source, data, &offset);
@@ -116,8 +116,10 @@ views_place(napi_env env, struct views *views, const void *data, size_t len, dou
 
     if (slab == NULL)
         return fail(env, -EINVAL, "memory that is not the pool's");
-    record[RECORD_SLAB] = (double)slab->serial;
-    record[RECORD_OFFSET] = (double)offset;
+    if (offset > INT32_MAX)
+        return fail(env, -EOVERFLOW, "a slab");
+    record[RECORD_SLAB] = (uint32_t)slab->serial;
+    record[RECORD_OFFSET] = (uint32_t)offset;
     if (!views->copies)
         return true;
     if (mirror_of(env, views, slab, &buffer, &bytes) == NULL)

@@ -16,7 +16,7 @@ const { native } = require('../memory.js');
 const WEIRD = [
   undefined, null, true, false, 0, -0, -1, 1, 0.5, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 32, 2 ** 53, 1e300, '',
   'x', '7', Symbol('s'), 10n, [], [1], {}, { valueOf() { throw new Error('valueOf'); } }, () => 0, new Uint8Array(0),
-  new Uint8Array(3), new Float64Array(9), new Float64Array(3), new Uint32Array(4), new ArrayBuffer(8),
+  new Uint8Array(3), new Int32Array(12), new Float64Array(3), new Int32Array(12), new Uint32Array(4), new ArrayBuffer(8),
   new SharedArrayBuffer(8), new DataView(new ArrayBuffer(8)), new Proxy({}, { get() { throw new Error('trap'); } }),
   Object.create(null), new Date(), /x/,
 ];
@@ -114,9 +114,9 @@ test('the addon by itself, with arguments of any kind', () => {
       attempt(() => call(value));
       attempt(() => call(value, value, value, value, value, value));
       for (const other of WEIRD) {
-        attempt(() => call(value, other, 0, new Float64Array(9), new Float64Array(9)));
-        attempt(() => call(value, 0, other, 0, new Float64Array(9)));
-        attempt(() => call(value, 0, new Float64Array(27), other, other));
+        attempt(() => call(value, other, 0, new Int32Array(12), new Int32Array(12)));
+        attempt(() => call(value, 0, other, 0, new Int32Array(12)));
+        attempt(() => call(value, 0, new Int32Array(36), other, other));
         attempt(() => call(value, new Uint32Array(4), other, other, 0));
       }
     }
@@ -129,7 +129,7 @@ test('the addon by itself, with arguments of any kind', () => {
 test('the addon\'s records can be detached while it is called', () => {
   const { capture, write } = manual();
   write(3);
-  const records = new Float64Array(9);
+  const records = new Int32Array(12);
   native.detach(records.buffer);
   for (let id = 0; id < 40000; id += 1) {
     try {
@@ -155,7 +155,7 @@ test('handles that are not out', () => {
         assert.equal(native.release(id, handle), false);
         assert.equal(native.releaseMany(id, new Uint32Array([handle, handle]), 2), 0);
         assert.throws(() => native.slab(id, handle), { code: 'ERR_RELEASED' });
-        assert.throws(() => native.slice(id, handle, 0, 1, new Float64Array(9)), { code: 'ERR_RELEASED' });
+        assert.throws(() => native.slice(id, handle, 0, 1, new Int32Array(12)), { code: 'ERR_RELEASED' });
       } catch (error) {
         if (error.code !== 'ERR_CLOSED') throw error;
         break;
