@@ -231,7 +231,8 @@ class Reader extends EventEmitter {
   // Puts up to `max` packets into `array` from its front on; how many.
   readBatch(array, max = array.length) {
     if (!Array.isArray(array)) throw Object.assign(new TypeError('array: an Array'), { code: 'EINVAL' });
-    whole({ max }, 'max', 0, 2 ** 32 - 1);
+    if (!Number.isSafeInteger(max) || max < 0)
+      throw Object.assign(new RangeError('max: a whole number'), { code: 'EINVAL' });
     let n = 0;
     while (n < max && this.#at < this.#count) array[n++] = this.#hand(this.#takeFetched(), false);
     while (n < max) {
