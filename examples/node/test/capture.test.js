@@ -4,7 +4,10 @@
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
-const { Capture, manual, isRight, turn, until } = require('./helpers.js');
+const {
+  Capture, manual, isRight, turn, until,
+} = require('./helpers.js');
+const { native } = require('../memory.js');
 
 for (const copies of [false, true]) {
   const how = copies ? ' (copies)' : '';
@@ -218,6 +221,27 @@ test('many packets are one wake-up', async () => {
   clearInterval(tick);
   assert.ok(turns <= 10, `${turns} turns`);
   capture.close();
+});
+
+test('who waits is called once', async () => {
+  let calls = 0;
+  const settings = { rate: 48000, channels: 1, sample: 1, device: 0, speed: 1, packetFrames: 8, wakeMs: 1 };
+  const id = native.open(settings, (reader) => {
+    assert.equal(reader, 0);
+    calls++;
+  });
+  assert.equal(native.openReader(id, 8, 0), 0);
+  native.hold(id, true);
+  native.write(id, new Uint8Array(16), -1, -1, 0);
+  await new Promise((resolve) => { setTimeout(resolve, 30); });
+  assert.equal(calls, 0);
+  for (let i = 1; i < 4; i++) {
+    native.arm(id, 0);
+    assert.ok(await until(() => calls === i));
+    await new Promise((resolve) => { setTimeout(resolve, 30); });
+    assert.equal(calls, i);
+  }
+  native.close(id);
 });
 
 test('pause and resume; what waits meanwhile is not lost', async () => {

@@ -172,7 +172,17 @@ test('a capture that is forgotten is closed, with whatever was out', async () =>
   const left = () => refs.filter((ref) => ref.deref() !== undefined).length;
   assert.ok(await collectUntil(() => left() === 0), `${left()} of ${refs.length}`);
   // Their places are free again: far more than can be there at a time.
-  for (let i = 0; i < 4200; i++) new Capture({ source: 'manual', buffers: 1, maxBuffers: 1 }).close();
+  for (let i = 0; i < 4200; i++) {
+    const capture = new Capture({ source: 'manual', buffers: 1, maxBuffers: 1 });
+    if (i % 2 !== 0) {
+      capture.close();
+      continue;
+    }
+    capture.write(new Float32Array(960));
+    const packet = capture.read();
+    capture.close();
+    packet.release();
+  }
   before.close();
 });
 
