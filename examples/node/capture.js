@@ -197,6 +197,18 @@ class Reader extends EventEmitter {
     return n;
   }
 
+  // For events: what goes wrong is one, and ends the flow until resume().
+  #more() {
+    try {
+      return this.#fill() !== 0;
+    } catch (problem) {
+      this.#paused = true;
+      this.#flowing = false;
+      this.emit('error', problem);
+      return false;
+    }
+  }
+
   #takeFetched() {
     const packet = this.#batch[this.#at];
     this.#batch[this.#at++] = null;
@@ -365,7 +377,13 @@ class Reader extends EventEmitter {
   #serve() {
     try {
       while (this.#waiters.length !== 0 && !this.closed) {
-        const packet = this.read();
+        let packet;
+        try {
+          packet = this.read();
+        } catch (problem) {
+          this.#waiters.shift().reject(problem);
+          continue;
+        }
         if (packet === null && !this.#ended) break;
         this.#waiters.shift().resolve(packet);
       }
@@ -377,7 +395,7 @@ class Reader extends EventEmitter {
 
   #pour() {
     for (let left = TURN; left > 0 && this.#flowing && !this.closed; left--) {
-      if (this.#at >= this.#count && this.#fill() === 0) return;
+      if (this.#at >= this.#count && !this.#more()) return;
       const packet = this.#takeFetched();
       const use = issueOf(packet);
       let handed = false;
@@ -484,7 +502,7 @@ class Capture extends Reader {
     native.end(this.#core.id);
   }
 
-  // Releases many packets by one call into the addon.
+  // Releases those in front of an array, as readBatch() fills it.
   releaseBatch(packets, n = packets.length) {
     for (let i = 0; i < n; i++) packets[i].release();
   }

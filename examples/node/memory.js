@@ -120,7 +120,6 @@ class Lease {
 
 const forgotten = new FinalizationRegistry((lease) => {
   if (!lease.out) return;
-  lease.out = false;
   lease.account.forgotten++;
   lease.account.giveBack(lease.handle);
 });

@@ -425,6 +425,37 @@ test('a loop that never yields gets all packets, and no finalizer is needed', ()
   capture.close();
 });
 
+test('when reading fails, an event says so, or a promise is rejected; later it goes on', async () => {
+  const { read } = native;
+  const { capture, write } = manual({ autoRelease: true });
+  const problem = new Error('no memory');
+  try {
+    native.read = () => { throw problem; };
+    await assert.rejects(capture.next(), problem);
+    assert.throws(() => capture.read(), problem);
+    native.read = read;
+    const waiting = capture.next();
+    native.read = () => { throw problem; };
+    write(1);
+    await assert.rejects(waiting, problem);
+    const errors = [];
+    let seen = 0;
+    capture.on('error', (error) => errors.push(error));
+    capture.on('data', () => { seen++; });
+    assert.ok(await until(() => errors.length === 1));
+    native.read = read;
+    write(2);
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    assert.equal(seen, 0);
+    capture.resume();
+    assert.ok(await until(() => seen === 3));
+    assert.deepEqual(errors, [problem]);
+  } finally {
+    native.read = read;
+  }
+  capture.close();
+});
+
 test('close while somebody waits, and with packets out', async () => {
   const { capture, write } = manual();
   const waiting = capture.next();
