@@ -345,6 +345,7 @@ NAPI_MODULE_INIT()
     add_function(env, exports, "detach", detach);
     add_function(env, exports, "external", has_external);
     export_capture(env, exports);
+    export_reading(env, exports);
     export_pool(env, exports);
     return exports;
 }

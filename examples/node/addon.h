@@ -6,7 +6,8 @@
 //     addon.c     the module: arguments, errors, which captures and pools an environment has
 //     views.c     buffers as JavaScript sees them: slabs, places in them, the copy fallback
 //     device.c    a device that is made up: a thread that captures a ramp or a tone
-//     capture.c   a sink with its readers, and the thread that wakes them
+//     capture.c   a sink with its device, and the thread that wakes readers
+//     reading.c   readers, and what they have out
 //     buffers.c   the pool by itself
 //
 // Everything here runs on the thread of its env, but for the two threads of a capture.
@@ -122,6 +123,9 @@ put_wide(uint32_t *record, enum record low, uint64_t value)
 bool views_init(struct call *call, struct views *views, bool copies);
 void views_finish(napi_env env, struct views *views);
 
+// Drops mirrors of slabs that the pool has given back.
+void views_sweep(napi_env env, struct views *views);
+
 // Fills in slab and offset; copies `len` bytes to where JavaScript sees them, if that is needed.
 bool views_place(napi_env env, struct views *views, const void *data, size_t len, uint32_t *record);
 
@@ -158,6 +162,7 @@ void device_stop(struct device *device);
 
 void add_function(napi_env env, napi_value exports, const char *name, napi_callback function);
 void export_capture(napi_env env, napi_value exports);
+void export_reading(napi_env env, napi_value exports);
 void export_pool(napi_env env, napi_value exports);
 
 #endif

@@ -177,6 +177,8 @@ pool_release(napi_env env, napi_callback_info info)
     zcb_buf_release(&out->buf);
     outs_free(&pool->outs, handle);
     kept = pool->pool != NULL && zcb_napi_find(&pool->views.source, data, &offset) != NULL;
+    if (!kept)
+        views_sweep(env, &pool->views);
     settle(&call, pool);
     return boolean(env, kept);
 }
@@ -227,7 +229,13 @@ pool_trim(napi_env env, napi_callback_info info)
     struct call call;
     struct pool *pool = pool_argument(env, info, 1, true, &call);
 
-    return pool != NULL ? number(env, (double)zcb_pool_trim(pool->pool, 0)) : NULL;
+    size_t bytes;
+
+    if (pool == NULL)
+        return NULL;
+    bytes = zcb_pool_trim(pool->pool, 0);
+    views_sweep(env, &pool->views);
+    return number(env, (double)bytes);
 }
 
 // poolClose(id)

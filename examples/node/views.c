@@ -48,9 +48,8 @@ drop_mirror(napi_env env, struct mirror **at)
     free(mirror);
 }
 
-// Those of slabs that the pool has given back.
-static void
-sweep_mirrors(napi_env env, struct views *views)
+void
+views_sweep(napi_env env, struct views *views)
 {
     struct mirror **at = &views->mirrors;
 
@@ -81,7 +80,7 @@ mirror_of(napi_env env, struct views *views, struct zcb_napi_slab *slab, napi_va
     while (mirror != NULL && mirror->slab != slab)
         mirror = mirror->next;
     if (mirror == NULL) {
-        sweep_mirrors(env, views);
+        views_sweep(env, views);
         mirror = calloc(1, sizeof(*mirror));
         if (mirror == NULL)
             return NULL;

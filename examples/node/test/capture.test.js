@@ -498,6 +498,7 @@ test('close in a handler of its own', async () => {
   await turn();
   assert.equal(seen, 2);
   assert.equal(capture.stats().packets, 10);
+  assert.equal(capture.stats().out, 0);
 });
 
 test('many captures at a time', async () => {

@@ -5,6 +5,7 @@
 
 const test = require('node:test');
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
@@ -36,6 +37,19 @@ test('ES modules can import it by name', () => {
     console.log(pool.acquire(5).length);
   `, { module: true });
   assert.equal(out, 'true 480\n5\n');
+});
+
+test('the program of the page does what the page says', () => {
+  const root = path.join(__dirname, '..', '..', '..');
+  const page = fs.readFileSync(path.join(root, 'docs', 'audio-node.md'), 'utf8');
+  const program = /^```js\n(.*?)^```/ms.exec(page)[1];
+  const lines = run(program.replace("'./examples/node'", 'process.env.INDEX')).trim().split('\n');
+  assert.ok(lines.length > 10, lines.join('; '));
+  lines.forEach((line) => {
+    const [pts, peak] = line.split(' ').map(Number);
+    assert.equal(pts % 480, 0);
+    assert.ok(peak > 0.4 && peak <= 0.5, line);
+  });
 });
 
 test('a process that nobody waits in ends', () => {

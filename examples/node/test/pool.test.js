@@ -26,16 +26,21 @@ for (const copies of [false, true]) {
     pool.close();
   });
 
-  test(`above the largest tier: of the size that was asked for, and gone when released${how}`, () => {
+  test(`above the largest tier: of the size that was asked for, and gone when released${how}`, async () => {
     const pool = make();
-    for (let i = 0; i < 20; i++) {
+    const gone = [];
+    const use = (i) => {
       const buffer = pool.acquire(100000 + i);
       assert.equal(buffer.length, 100000 + i);
       assert.equal(buffer.data.length, 100000 + i);
       assert.ok(buffer.capacity >= 100000 + i && buffer.capacity < 105000);
       buffer.data[100000 + i - 1] = 7;
+      gone.push(new WeakRef(buffer.data.buffer));
       buffer.release();
-    }
+    };
+    for (let i = 0; i < 20; i++) use(i);
+    await turn();
+    assert.ok(await collectUntil(() => gone.every((ref) => ref.deref() === undefined)));
     const stats = pool.stats();
     assert.equal(stats.oversize, 20);
     assert.equal(stats.drops, 20);
@@ -189,15 +194,20 @@ for (const copies of [false, true]) {
     pool.close();
   });
 
-  test(`trim gives memory back; what is out stays${how}`, () => {
+  test(`trim gives memory back; what is out stays${how}`, async () => {
     const pool = make({ tiers: [{ size: 65536 }] });
     const kept = pool.acquire(65536);
     kept.data.fill(3);
     const all = Array.from({ length: 100 }, () => pool.acquire(65536));
     all.forEach((buffer) => buffer.data.fill(1));
     const { charged } = pool.stats();
-    all.forEach((buffer) => buffer.release());
+    const gone = [...new Set(all.map((buffer) => buffer.data.buffer))]
+      .filter((memory) => memory !== kept.data.buffer).map((memory) => new WeakRef(memory));
+    assert.ok(gone.length >= 2);
+    all.splice(0).forEach((buffer) => buffer.release());
     assert.ok(pool.trim() > 0);
+    await turn();
+    assert.ok(await collectUntil(() => gone.every((ref) => ref.deref() === undefined)));
     assert.ok(pool.stats().charged < charged);
     assert.ok(kept.data.every((byte) => byte === 3));
     const again = Array.from({ length: 100 }, () => pool.acquire(65536));
