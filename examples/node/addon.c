@@ -328,6 +328,9 @@ free_addon(napi_env env, void *data, void *hint)
     free(data);
 }
 
+// What the macro defines, but does not declare.
+NAPI_MODULE_EXPORT int32_t node_api_module_get_api_version_v1(void);
+
 NAPI_MODULE_INIT()
 {
     struct addon *addon = calloc(1, sizeof(*addon));
