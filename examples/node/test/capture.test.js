@@ -404,23 +404,17 @@ test('each reader has a queue and a policy of its own, over one memory', () => {
 });
 
 test('a loop that never yields gets all packets, and no finalizer is needed', () => {
-  const capture = new Capture({ sample: 's32', speed: 20, frames: 480 * 400, buffers: 64, maxBuffers: 512, depth: 512, maxDepth: 512 });
+  const capture = new Capture({ sample: 's32', speed: 20, frames: 480 * 400, buffers: 512, maxDepth: 512 });
   let packets = 0;
-  let missing = 0;
-  let expected = 0;
   const end = Date.now() + 60000;
   while (!capture.ended && Date.now() < end) {
     const packet = capture.read();
     if (packet === null) continue;
-    packets++;
-    missing += packet.pts - expected;
-    expected = packet.pts + packet.frames;
+    assert.equal(packet.number, packets++);
     assert.ok(isRight(packet));
     packet.release();
   }
-  assert.equal(packets + missing / 480, 400);
-  assert.ok(packets >= 200);
-  assert.ok(capture.stats().buffers <= 512);
+  assert.equal(packets, 400);
   assert.equal(capture.stats().out, 0);
   capture.close();
 });
