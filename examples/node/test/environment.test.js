@@ -44,7 +44,8 @@ test('the program of the page does what the page says', () => {
   const page = fs.readFileSync(path.join(root, 'docs', 'audio-node.md'), 'utf8');
   const program = /^```js\n(.*?)^```/ms.exec(page)[1];
   const lines = run(program.replace("'./examples/node'", 'process.env.INDEX')).trim().split('\n');
-  lines.forEach((line) => {
+  // On a busy machine frames may be missing, and it says so.
+  lines.filter((line) => !/^\d+ frames are missing$/.test(line)).forEach((line) => {
     const [pts, peak] = line.split(' ').map(Number);
     assert.equal(pts % 480, 0);
     assert.ok(peak > 0.4 && peak <= 0.5, line);
