@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """A bridge compiles without a warning, alone and twice, in C and in C++, used and unused.
 
-usage: header.py SOURCE_ROOT BUILD_ROOT HEADER
+usage: header.py SOURCE_ROOT BUILD_ROOT HEADER [FOLDER...]
+
+FOLDER: where the headers of the other library are, if the compiler does not look there.
 """
 
 import pathlib
@@ -21,6 +23,7 @@ STRICT = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wundef", "-Werror", "-O2"]
 
 def main():
     source, build, header = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+    elsewhere = [f"-isystem{folder}" for folder in sys.argv[4:]]
     tried = failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         for compiler in COMPILERS:
@@ -31,7 +34,7 @@ def main():
             unit.write_text(f"#include <{header}>\n#include <{header}>\nint unused;\n")
             done = subprocess.run(
                 compiler + STRICT + ["-c", "-o", str(unit) + ".o", f"-I{source / 'include'}",
-                                     f"-I{build / 'include'}", str(unit)],
+                                     f"-I{build / 'include'}", *elsewhere, str(unit)],
                 capture_output=True, text=True)
             if done.returncode != 0:
                 failed += 1
