@@ -182,6 +182,48 @@ a_later_handler_may_pass_faults_on(void)
     zcb_packet_unref(&packet);
 }
 
+// As workers do that put all signals back after a fork.
+static void
+the_default_is_no_handler_to_leave_alone(void)
+{
+    void (*const actions[])(int) = {SIG_DFL, SIG_IGN};
+
+    set_handler(0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct zcb_packet packet;
+
+        map_something();
+        signal(SIGBUS, actions[i]);
+        packet = map_and_cut(2 * PAGE, 0);
+        CHECK(byte_of(&packet, 0) == 0 && zcb_map_status(&packet) == -EIO);
+        zcb_packet_unref(&packet);
+    }
+    raise(SIGBUS); // which is ignored, and not given to the handler that was there long ago
+    CHECK(calls == 0);
+}
+
+static void
+the_default_is_what_others_get_then(void)
+{
+    set_handler(0, 0);
+    map_something();
+    signal(SIGBUS, SIG_DFL);
+    map_something();
+    raise(SIGBUS); // which ends the process
+}
+
+// A handler is left alone: it may call ours, which would call it again.
+static void
+a_later_handler_stays(void)
+{
+    struct sigaction now;
+
+    map_something();
+    set_handler(0, 0);
+    map_something();
+    CHECK(sigaction(SIGBUS, NULL, &now) == 0 && now.sa_handler == note_call);
+}
+
 static uint8_t other_stack[65536];
 
 static void
@@ -442,6 +484,9 @@ static const struct {
     CASE(system_calls_are_interrupted_as_they_were, 0),
     CASE(system_calls_are_not_interrupted_by_what_was_ignored, 0),
     CASE(a_later_handler_may_pass_faults_on, 0),
+    CASE(the_default_is_no_handler_to_leave_alone, 0),
+    CASE(the_default_is_what_others_get_then, SIGBUS),
+    CASE(a_later_handler_stays, 0),
     CASE(the_alternate_stack_is_used, 0),
     CASE(a_thread_that_blocks_the_signal_ends_the_process, SIGBUS),
     CASE(a_memory_error_in_ours_is_a_lost_page, 0),
