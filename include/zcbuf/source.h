@@ -130,10 +130,10 @@ enum {
 // Any thread.
 // 0; -EINVAL (NULL, unknown flags, negative offset); -ERANGE (the range is not inside the file);
 // -ENOTSUP (nothing that can be read in order: datagrams, epoll and event descriptors; with
-// ZCB_MAP_ONLY: it would have to be copied); -EISDIR; -ENOBUFS (4096 mappings are out, or longer than
-// ZCB_MAP_COPY_MAX); -ESPIPE (an offset in a stream); -EAGAIN (see above); -ENOMEM; -EIO (cut while
-// it was copied); else the negative errno of fstat, mmap, read or of duplicating the descriptor
-// (-EMFILE).
+// ZCB_MAP_ONLY: it would have to be copied); -EISDIR; -ENOBUFS (4096 mappings are out, or longer
+// than ZCB_MAP_COPY_MAX); -ESPIPE (an offset in a stream); -EAGAIN (see above); -ENOMEM; -EIO (cut
+// while it was copied); else the negative errno of fstat, mmap, read or of duplicating the
+// descriptor (-EMFILE).
 ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t flags,
                                         struct zcb_packet *out);
 
@@ -141,7 +141,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t 
 // memory and counted; the descriptor's position moves, the packet's status stays 0. At most `limit`
 // bytes; 0: ZCB_MAP_COPY_MAX. What is needed for its end it waits for, as zcb_map_file() does.
 // 0; -EINVAL (NULL); -ENOBUFS (there is more than the limit: raise it); -ENOTSUP, -EISDIR, -ENOMEM,
-// -EAGAIN (as zcb_map_file()); else the negative errno of fstat or read. Cost: the reads, and moving pages (not bytes) as it grows. Any thread.
+// -EAGAIN (as zcb_map_file()); else the negative errno of fstat or read. Cost: the reads, and
+// moving pages (not bytes) as it grows. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet *out);
 
 // Ask after reading:
@@ -151,7 +152,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet 
 //          bytes may be mixed. Read it again; where others only append, that is no matter.
 // A write is known by the file's time: one that comes through somebody's mapping may be seen late
 // or (tmpfs) never, one after which the old time was set again is not seen, and two in one tick of
-// the file system's clock (4 ms and more before Linux 6.13) are one; touch counts as a write. 0 for packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
+// the file system's clock (4 ms and more before Linux 6.13) are one; touch counts as a write. 0 for
+// packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_status(const struct zcb_packet *packet);
 
 // The bytes of this view were read and need not stay in memory: the whole pages inside it do not
