@@ -758,6 +758,24 @@ is_resident(const uint8_t *at)
 }
 
 static void
+a_populated_mapping_is_resident_at_once(void **state)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = 2 << 20;
+    int fd = make_file(size);
+    struct zcb_packet packet = must_map(fd, 0, 0, 0);
+    void *start = (void *)(uintptr_t)packet.data;
+    bool can = madvise(start, page, 22 /* MADV_POPULATE_READ */) == 0;
+
+    (void)state;
+    zcb_packet_unref(&packet);
+    packet = must_map(fd, 0, 0, ZCB_MAP_POPULATE | ZCB_MAP_RANDOM);
+    for (size_t off = 0; can && off < size; off += page)
+        assert_true(is_resident(packet.data + off));
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
+static void
 only_whole_pages_inside_the_view_are_forgotten(void **state)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -833,6 +851,7 @@ main(void)
         cmocka_unit_test(cut_and_grown_again_unread_is_seen_by_the_status),
         cmocka_unit_test(forgotten_pages_leave_memory_and_come_back_as_they_were),
         cmocka_unit_test(a_large_file_is_read_in_little_memory),
+        cmocka_unit_test(a_populated_mapping_is_resident_at_once),
         cmocka_unit_test(only_whole_pages_inside_the_view_are_forgotten),
         cmocka_unit_test(what_is_no_mapping_is_not_forgotten),
     };
