@@ -469,8 +469,8 @@ a_process_without_a_mapping_left_lives_on(void)
 
         *code = 77;
         CHECK(byte_of(&packets[i], 12 * PAGE) == 0);
-        CHECK(*code == 77); // though what the handler tried first has failed
         CHECK(byte_of(&packets[i], 9 * PAGE) == 0);
+        CHECK(*code == 77); // though what the handler tried first has failed
         (void)byte_of(&packets[i], PAGE); // which may be lost as well
         CHECK(zcb_map_status(&packets[i]) == -EIO);
     }
