@@ -204,12 +204,22 @@ drop_lock(void)
     zcb_os_unlock(&lock);
 }
 
+static int prepared; // 0, or why not
+
+// Before anybody takes the lock: a child that is made while it is held, and the hooks are not there
+// yet, would never get it.
+static void
+prepare_once(void)
+{
+    prepared = zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
+    spare = map_spare();
+}
+
 // Called with the lock held. What replaced our handler is left alone where it may call ours; the
 // default, or to ignore the signal, calls nobody.
 static int
 install(void)
 {
-    static bool hooked;
     struct sigaction now;
     struct sigaction action = {.sa_sigaction = on_sigbus,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
@@ -222,14 +232,6 @@ install(void)
         (now.sa_flags & SA_SIGINFO) || (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
     if (installed && is_handler)
         return 0;
-    if (!hooked) {
-        int result = zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
-
-        if (result < 0)
-            return result;
-        hooked = true;
-        spare = map_spare();
-    }
     sigemptyset(&action.sa_mask);
     // First, as our handler may run before sigaction returns.
     if (is_handler)
@@ -248,8 +250,12 @@ install(void)
 int
 zcb_guard_take(struct zcb_guard **out)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int result;
 
+    pthread_once(&once, prepare_once);
+    if (prepared < 0)
+        return prepared;
     zcb_os_lock(&lock);
     result = install();
     if (result == 0) {

@@ -392,6 +392,8 @@ a_child_of_a_busy_process_can_map(void)
     int fd = make_file(2 * PAGE), stop = 0, status;
     pthread_t threads[2];
 
+    if (ZCB_UNDER_ASAN) // whose allocator may be left locked in the child
+        return;
     for (size_t i = 0; i < 2; i++)
         CHECK(pthread_create(&threads[i], NULL, map_until, &stop) == 0);
     for (int i = 0; i < 400; i++) {
@@ -470,7 +472,7 @@ a_process_without_a_mapping_left_lives_on(void)
         *code = 77;
         CHECK(byte_of(&packets[i], 12 * PAGE) == 0);
         CHECK(byte_of(&packets[i], 9 * PAGE) == 0);
-        CHECK(*code == 77); // though what the handler tried first has failed
+        CHECK(*code == 77);               // though what the handler tried first has failed
         (void)byte_of(&packets[i], PAGE); // which may be lost as well
         CHECK(zcb_map_status(&packets[i]) == -EIO);
     }
