@@ -115,8 +115,9 @@ enum {
 // (every other one goes to the handler that was there before): the page reads as zeros from then
 // on, and zcb_map_status() says -EIO. I/O errors are met in the same way. So: read, then ask the
 // status before you believe what you read. A program that installs its own SIGBUS handler later
-// must call the one it replaces, with all three arguments. A thread that blocks SIGBUS cannot be
-// helped: the kernel ends the process. Bytes changed in the file show through, and the status says
+// must call the one it replaces, with all three arguments; one that sets the default or ignores the
+// signal has no guard until its next mapping. A thread that blocks SIGBUS cannot be helped: the
+// kernel ends the process. Bytes changed in the file show through, and the status says
 // -ESTALE; ZCB_MAP_STABLE prevents that.
 //
 // Two things to know. The kernel does not fault on our behalf: write() of a packet whose file was
@@ -128,19 +129,20 @@ enum {
 // descriptor, a table entry; at most 4096 mappings at a time are guarded, further ones are refused.
 // Any thread.
 // 0; -EINVAL (NULL, unknown flags, negative offset); -ERANGE (the range is not inside the file);
-// -ENOTSUP (no file that can be read in order, such as an epoll descriptor; with ZCB_MAP_ONLY: it
-// would have to be copied); -EISDIR; -ENOBUFS (4096 mappings are out, or longer than
-// ZCB_MAP_COPY_MAX); -ESPIPE (an offset in a stream); -EAGAIN (see above); -ENOMEM; -EIO (cut while
-// it was copied); else the negative errno of fstat, mmap, read or of duplicating the descriptor
-// (-EMFILE).
+// -ENOTSUP (nothing that can be read in order: datagrams, epoll and event descriptors; with
+// ZCB_MAP_ONLY: it would have to be copied); -EISDIR; -ENOBUFS (4096 mappings are out, or longer
+// than ZCB_MAP_COPY_MAX); -ESPIPE (an offset in a stream); -EAGAIN (see above); -ENOMEM; -EIO (cut
+// while it was copied); else the negative errno of fstat, mmap, read or of duplicating the
+// descriptor (-EMFILE).
 ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t flags,
                                         struct zcb_packet *out);
 
-// Makes a packet of all that `fd` has from where it stands, whatever it is, read into private
+// Makes a packet of all that `fd` has from where it stands, file or stream, read into private
 // memory and counted; the descriptor's position moves, the packet's status stays 0. At most `limit`
 // bytes; 0: ZCB_MAP_COPY_MAX. What is needed for its end it waits for, as zcb_map_file() does.
-// 0; -EINVAL (NULL); -ENOBUFS (there is more than the limit: raise it); -ENOMEM; -EAGAIN; else the
-// negative errno of read. Cost: the reads, and moving pages (not bytes) as it grows. Any thread.
+// 0; -EINVAL (NULL); -ENOBUFS (there is more than the limit: raise it); -ENOTSUP, -EISDIR, -ENOMEM,
+// -EAGAIN (as zcb_map_file()); else the negative errno of fstat or read. Cost: the reads, and
+// moving pages (not bytes) as it grows. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet *out);
 
 // Ask after reading:
@@ -149,8 +151,9 @@ ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet 
 // -ESTALE  the file was written, cut or lengthened since (or while it was copied): old and new
 //          bytes may be mixed. Read it again; where others only append, that is no matter.
 // A write is known by the file's time: one that comes through somebody's mapping may be seen late
-// or (tmpfs) never, and two in one tick of the file system's clock (4 ms and more before Linux
-// 6.13) are one. 0 for packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
+// or (tmpfs) never, one after which the old time was set again is not seen, and two in one tick of
+// the file system's clock (4 ms and more before Linux 6.13) are one; touch counts as a write. 0 for
+// packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_status(const struct zcb_packet *packet);
 
 // The bytes of this view were read and need not stay in memory: the whole pages inside it do not

@@ -35,9 +35,13 @@ static struct zcb_guard table[GUARDS_MAX];
 static unsigned table_used; // entries from here on have never been used
 static unsigned table_free; // those before are all taken
 static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER;
-static struct sigaction earlier; // what SIGBUS did before us
-static bool earlier_is_used_up;  // it was for one signal only (SA_RESETHAND)
+static struct sigaction earlier; // the handler that was there before us; stored once
 static bool installed;
+
+// What becomes of a signal that is not ours.
+enum { TO_EARLIER, TO_DEFAULT, IGNORED };
+static int others = TO_DEFAULT;
+
 static void *spare; // a mapping to give up when the process may have no other
 
 // The stores are releases, so that none is seen before the odd version.
@@ -106,13 +110,11 @@ pass_on(int number, siginfo_t *info, void *context)
 {
     struct sigaction end = {.sa_handler = SIG_DFL};
     bool is_sent = info->si_code <= 0 || is_advance_notice(info); // else a fault, which comes back
-    bool is_action = (earlier.sa_flags & SA_SIGINFO) ||
-                     (earlier.sa_handler != SIG_DFL && earlier.sa_handler != SIG_IGN);
+    int what = __atomic_load_n(&others, __ATOMIC_ACQUIRE);
 
-    if ((earlier.sa_flags & SA_RESETHAND) && is_action &&
-        __atomic_exchange_n(&earlier_is_used_up, true, __ATOMIC_RELAXED))
-        is_action = false;
-    if (is_action) {
+    if (what == TO_EARLIER && (earlier.sa_flags & SA_RESETHAND)) // it is for one signal only
+        what = __atomic_exchange_n(&others, TO_DEFAULT, __ATOMIC_RELAXED);
+    if (what == TO_EARLIER) {
         // With the signals blocked that it asked for. The return from our handler puts back what
         // was blocked before.
         sigset_t blocked = earlier.sa_mask;
@@ -124,7 +126,7 @@ pass_on(int number, siginfo_t *info, void *context)
             earlier.sa_sigaction(number, info, context);
         else
             earlier.sa_handler(number);
-    } else if (!is_sent || earlier.sa_handler != SIG_IGN) {
+    } else if (!is_sent || what != IGNORED) {
         // A fault that is ignored would come back for ever. What caused it happens again with the
         // default action.
         sigaction(number, &end, NULL);
@@ -202,33 +204,42 @@ drop_lock(void)
     zcb_os_unlock(&lock);
 }
 
-// Called with the lock held.
+static int prepared; // 0, or why not
+
+// Before anybody takes the lock: a child that is made while it is held, and the hooks are not there
+// yet, would never get it.
+static void
+prepare_once(void)
+{
+    prepared = zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
+    spare = map_spare();
+}
+
+// Called with the lock held. What replaced our handler is left alone where it may call ours; the
+// default, or to ignore the signal, calls nobody.
 static int
 install(void)
 {
-    static bool hooked;
+    struct sigaction now;
     struct sigaction action = {.sa_sigaction = on_sigbus,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    bool restarts;
+    bool is_handler, restarts;
+    int what;
 
-    if (installed)
-        return 0;
-    if (!hooked) {
-        int result = zcb_os_fork_hooks(take_lock, drop_lock, drop_lock);
-
-        if (result < 0)
-            return result;
-        hooked = true;
-    }
-    sigemptyset(&action.sa_mask);
-    // `earlier` is filled in first: the handler may run before sigaction returns.
-    if (sigaction(SIGBUS, NULL, &earlier) != 0)
+    if (sigaction(SIGBUS, NULL, &now) != 0)
         return -errno;
+    is_handler =
+        (now.sa_flags & SA_SIGINFO) || (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
+    if (installed && is_handler)
+        return 0;
+    sigemptyset(&action.sa_mask);
+    // First, as our handler may run before sigaction returns.
+    if (is_handler)
+        earlier = now;
+    what = is_handler ? TO_EARLIER : now.sa_handler == SIG_IGN ? IGNORED : TO_DEFAULT;
+    __atomic_store_n(&others, what, __ATOMIC_RELEASE);
     // A signal that is sent interrupts the system calls that it would interrupt without us.
-    restarts = (earlier.sa_flags & SA_RESTART) ||
-               (!(earlier.sa_flags & SA_SIGINFO) && earlier.sa_handler == SIG_IGN);
-    if (spare == NULL)
-        spare = map_spare();
+    restarts = (now.sa_flags & SA_RESTART) || what == IGNORED;
     action.sa_flags |= restarts ? SA_RESTART : 0;
     if (sigaction(SIGBUS, &action, NULL) != 0)
         return -errno;
@@ -239,8 +250,12 @@ install(void)
 int
 zcb_guard_take(struct zcb_guard **out)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int result;
 
+    pthread_once(&once, prepare_once);
+    if (prepared < 0)
+        return prepared;
     zcb_os_lock(&lock);
     result = install();
     if (result == 0) {

@@ -17,6 +17,7 @@
 #if defined(__linux__)
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 
 static const uint32_t remote_systems[] = {
@@ -95,11 +96,17 @@ zcb_map_clone(int fd)
     // one that the file is in now. Where it is unlinked, out of reach or may not be written, this
     // fails, or finds a directory of another file system, whose clone fails.
     char link[40], path[4096];
+    struct rlimit limit;
     struct stat info;
     ssize_t len;
     char *slash;
     int clone, result;
 
+    // A clone counts as writing, and too long a file as a reason for SIGXFSZ.
+    if (fstat(fd, &info) != 0 || getrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return -errno;
+    if (limit.rlim_cur < (rlim_t)info.st_size)
+        return -ENOTSUP;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     len = readlink(link, path, sizeof(path) - 1);
     if (len <= 0 || path[0] != '/')

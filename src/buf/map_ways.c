@@ -17,8 +17,9 @@
 #define MADV_POPULATE_READ 22
 #endif
 
-// A clone is read from the disk anew, which takes some four times as long as to copy what is in the
-// page cache. But its memory can be taken back: from here on that is worth it.
+// A clone is read from the disk anew, which takes longer than to copy what is in the page cache (1.1
+// to 3 times on a fast disk, see docs/source.md). But its memory can be taken back: from here on
+// that is worth it.
 #define CLONE_FROM ((size_t)16 << 20)
 
 static void
@@ -156,6 +157,14 @@ expect_nothing(const struct zcb_map_request *request)
     return result == -ENOBUFS ? -ENOTSUP : result;
 }
 
+static bool
+may_read(int fd)
+{
+    int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+    return mode == O_RDONLY || mode == O_RDWR;
+}
+
 int
 zcb_map_any_way(struct zcb_map_request *request, struct zcb_mapping *mapping)
 {
@@ -175,7 +184,9 @@ zcb_map_any_way(struct zcb_map_request *request, struct zcb_mapping *mapping)
         result = -ENOTSUP;
     else
         result = map_shared(request, mapping);
-    if (result == -ENODEV) // this file system, or this file, has no mappings
+    // This file has no mappings, or none that are shared: files that a kernel makes up, and (before
+    // Linux 6.7) memory that is sealed against writing alone.
+    if (result == -ENODEV || ((result == -EACCES || result == -EPERM) && may_read(request->fd)))
         result = -ENOTSUP;
     return result == -ENOTSUP && may_copy ? zcb_map_by_copy(request, mapping) : result;
 }

@@ -45,19 +45,30 @@ is_stream_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-// What of the file is asked for.
+// Looks at the descriptor: whether it is one of bytes in order.
 static int
-check_range(struct zcb_map_request *request)
+look(struct zcb_map_request *request)
 {
-    mode_t mode = request->info.st_mode;
-    off_t size = request->info.st_size, off = request->off;
+    mode_t mode;
 
+    if (fstat(request->fd, &request->info) != 0)
+        return -errno;
+    mode = request->info.st_mode;
     if (S_ISDIR(mode))
         return -EISDIR;
     if (S_ISSOCK(mode) ? !is_stream_socket(request->fd)
                        : !S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISCHR(mode) && !S_ISBLK(mode))
         return -ENOTSUP;
-    request->known = S_ISREG(mode) && size > 0;
+    return 0;
+}
+
+// What of the file is asked for.
+static int
+check_range(struct zcb_map_request *request)
+{
+    off_t size = request->info.st_size, off = request->off;
+
+    request->known = S_ISREG(request->info.st_mode) && size > 0;
     if (!request->known)
         return 0;
     if (off > size || (uintmax_t)request->len > (uintmax_t)(size - off))
@@ -122,9 +133,9 @@ zcb_map_file(int fd, off_t off, size_t len, uint32_t flags, struct zcb_packet *o
 
     if (out == NULL || (flags & ~known) != 0 || off < 0)
         return -EINVAL;
-    if (fstat(fd, &request.info) != 0)
-        return -errno;
-    result = check_range(&request);
+    result = look(&request);
+    if (result == 0)
+        result = check_range(&request);
     if (result < 0)
         return result;
     return make(&request, zcb_map_any_way, out);
@@ -136,9 +147,12 @@ zcb_map_read(int fd, size_t limit, struct zcb_packet *out)
     struct zcb_map_request request = {
         .fd = fd, .off = ZCB_MAP_FROM_HERE, .limit = limit != 0 ? limit : ZCB_MAP_COPY_MAX};
 
+    int result;
+
     if (out == NULL)
         return -EINVAL;
-    return make(&request, zcb_map_by_copy, out);
+    result = look(&request);
+    return result == 0 ? make(&request, zcb_map_by_copy, out) : result;
 }
 
 static const struct zcb_mapping *

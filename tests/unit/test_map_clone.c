@@ -8,6 +8,8 @@
 #include "map_testing.h"
 
 #include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 static const char *directory;
 static bool clones;
@@ -149,6 +151,48 @@ without_a_directory_it_is_copied(void **state)
     close(fd);
 }
 
+static volatile int complaints;
+
+static void
+count_complaint(int number)
+{
+    (void)number;
+    complaints++;
+}
+
+// A limit on the size of files is met by a clone as well, and the system's answer is a signal that
+// ends the process.
+static void
+a_process_that_may_not_write_files_is_not_ended(void **state)
+{
+    static const rlim_t limits[] = {0, 4096, SIZE - 1};
+    char name[300];
+    int fd = make_named(SIZE, name, sizeof(name));
+    struct rlimit before;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, count_complaint);
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct rlimit little = {limits[i], before.rlim_max};
+        struct zcb_packet packet = {0};
+        uint64_t copied_before = copied();
+        int result;
+
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+        result = zcb_map_file(fd, 0, 0, ZCB_MAP_STABLE, &packet);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(result, 0);
+        assert_int_equal(complaints, 0);
+        assert_int_equal(packet.len, SIZE);
+        assert_int_equal(copied() - copied_before, SIZE);
+        zcb_packet_unref(&packet);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    unlink(name);
+    close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -157,6 +201,7 @@ main(int argc, char **argv)
         cmocka_unit_test(a_small_file_is_copied),
         cmocka_unit_test(a_copy_that_is_refused_is_a_clone_or_nothing),
         cmocka_unit_test(without_a_directory_it_is_copied),
+        cmocka_unit_test(a_process_that_may_not_write_files_is_not_ended),
     };
 
     if (argc != 3) {

@@ -330,6 +330,22 @@ truncated_within_its_last_page_is_noticed(void **state)
 }
 
 static void
+truncated_by_one_byte_is_noticed(void **state)
+{
+    int fd = make_file(3 * PAGE + 1000);
+    struct zcb_packet packet = must_map(fd, 0, 0, 0), front = must_map(fd, 0, 3 * PAGE + 999, 0);
+
+    (void)state;
+    put_our_handler_back();
+    assert_int_equal(ftruncate(fd, 3 * PAGE + 999), 0);
+    assert_int_equal(zcb_map_status(&packet), -EIO);
+    assert_int_equal(zcb_map_status(&front), -ESTALE);
+    zcb_packet_unref(&packet);
+    zcb_packet_unref(&front);
+    close(fd);
+}
+
+static void
 truncated_after_all_was_read_is_no_matter_for_what_lies_in_front(void **state)
 {
     int fd = make_file(10 * PAGE);
@@ -464,8 +480,16 @@ more_than_4096_at_a_time_are_refused(void **state)
         print_message("the system's limit on open files was met first\n");
     else
         assert_int_equal(result, -ENOBUFS);
-    if (result == -ENOBUFS)
+    if (result == -ENOBUFS) {
+        int next = dup(fd), after;
+
         assert_int_equal(n, LIMIT);
+        close(next);
+        assert_int_equal(zcb_map_file(fd, 0, 0, 0, &packets[n]), -ENOBUFS);
+        after = dup(fd);
+        assert_int_equal(after, next); // what is refused keeps no descriptor
+        close(after);
+    }
     packets[n] = must_map(fd, 0, 0, ZCB_MAP_STABLE); // which needs no guard
     zcb_packet_unref(&packets[n]);
     zcb_packet_unref(&packets[n / 2]);
@@ -474,6 +498,58 @@ more_than_4096_at_a_time_are_refused(void **state)
         zcb_packet_unref(&packets[--n]);
     assert_int_equal(open_files(), before);
     setrlimit(RLIMIT_NOFILE, &files);
+    close(fd);
+}
+
+// Whether the system's letters for a mapping have these two among them.
+static bool
+has_advice(const struct zcb_packet *packet, const char *letters)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    char line[600];
+    bool is_here = false, has = false;
+
+    CHECK(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        unsigned long start, end;
+
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            is_here = (uintptr_t)packet->data >= start && (uintptr_t)packet->data < end;
+        if (is_here && strncmp(line, "VmFlags:", 8) == 0)
+            has = strstr(line, letters) != NULL;
+    }
+    fclose(file);
+    return has;
+}
+
+static void
+the_system_is_told_how_it_will_be_read(void **state)
+{
+    static const uint32_t flags[] = {0, ZCB_MAP_SEQUENTIAL, ZCB_MAP_RANDOM};
+    int fd = make_file(10 * PAGE);
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct zcb_packet packet = must_map(fd, 0, 0, flags[i]);
+
+        assert_int_equal(has_advice(&packet, " sr"), flags[i] == ZCB_MAP_SEQUENTIAL);
+        assert_int_equal(has_advice(&packet, " rr"), flags[i] == ZCB_MAP_RANDOM);
+        zcb_packet_unref(&packet);
+    }
+    close(fd);
+}
+
+static void
+a_mapping_is_not_handed_to_other_programs(void **state)
+{
+    int fd = make_file(PAGE), next = dup(fd);
+    struct zcb_packet packet;
+
+    (void)state;
+    close(next);
+    packet = must_map(fd, 0, 0, 0);
+    assert_int_equal(fcntl(next, F_GETFD), FD_CLOEXEC); // the mapping's
+    zcb_packet_unref(&packet);
     close(fd);
 }
 
@@ -770,12 +846,15 @@ main(int argc, char **argv)
         cmocka_unit_test(truncated_before_the_first_read_reads_as_zeros_and_says_so),
         cmocka_unit_test(truncated_in_the_middle_keeps_what_is_left),
         cmocka_unit_test(truncated_within_its_last_page_is_noticed),
+        cmocka_unit_test(truncated_by_one_byte_is_noticed),
         cmocka_unit_test(truncated_after_all_was_read_is_no_matter_for_what_lies_in_front),
         cmocka_unit_test(a_fault_is_remembered_when_the_file_grows_again),
         cmocka_unit_test(a_file_that_grew_is_as_it_was),
         cmocka_unit_test(a_thousand_mappings_one_after_the_other_leave_nothing_behind),
         cmocka_unit_test(hundreds_at_a_time_keep_their_faults_apart),
         cmocka_unit_test(more_than_4096_at_a_time_are_refused),
+        cmocka_unit_test(the_system_is_told_how_it_will_be_read),
+        cmocka_unit_test(a_mapping_is_not_handed_to_other_programs),
         cmocka_unit_test(a_truncated_file_costs_few_of_the_process_mappings),
         cmocka_unit_test(a_mapping_takes_no_standard_descriptor),
         cmocka_unit_test(without_a_descriptor_left_only_a_private_copy_can_be_had),

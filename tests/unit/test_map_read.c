@@ -8,8 +8,12 @@
 #include "support/pools.h"
 
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 static uint64_t
 copied(uint64_t *calls)
@@ -293,6 +297,50 @@ a_stream_has_no_offsets_and_messages_are_no_stream(void **state)
     }
 }
 
+// They have messages and events, not bytes in order, and no end: a read of all would wait for ever,
+// or cut messages to what fits.
+static void
+what_has_no_end_is_not_waited_for(void **state)
+{
+    const struct zcb_packet untouched = {.data = (const uint8_t *)"x", .len = 1};
+    struct zcb_packet packet = untouched;
+    int messages[2], records[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, messages), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, records), 0);
+    {
+        const int fds[] = {
+            messages[0],
+            records[0],
+            eventfd(3, EFD_NONBLOCK),
+            timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK),
+            inotify_init1(IN_NONBLOCK),
+            epoll_create1(0),
+        };
+        char text[10];
+
+        assert_int_equal(write(messages[1], "abc", 3), 3);
+        assert_int_equal(write(records[1], "abc", 3), 3);
+        close(records[1]);
+        alarm(CHILD_SECONDS);
+        for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+            assert_true(fds[i] >= 0);
+            assert_int_equal(zcb_map_file(fds[i], 0, 0, 0, &packet), -ENOTSUP);
+            assert_int_equal(zcb_map_read(fds[i], 0, &packet), -ENOTSUP);
+            assert_memory_equal(&packet, &untouched, sizeof(packet));
+            if (i < 2)
+                assert_int_equal(read(fds[i], text, sizeof(text)), 3); // nothing was taken
+            close(fds[i]);
+        }
+        alarm(0);
+    }
+    close(messages[1]);
+    messages[0] = open("/tmp", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(zcb_map_read(messages[0], 0, &packet), -EISDIR);
+    close(messages[0]);
+}
+
 static void *
 write_after_a_while(void *argument)
 {
@@ -456,6 +504,31 @@ what_a_kernel_makes_up_is_read(void **state)
     check_made_up("/sys/devices/system/cpu/possible");
 }
 
+// Since Linux 6.16 this file can be mapped, but not shared: another code than that of files which
+// cannot be mapped at all.
+static void
+what_may_not_be_mapped_as_shared_is_read(void **state)
+{
+    int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+    struct zcb_packet packet;
+    uint8_t start[16];
+
+    (void)state;
+    if (fd < 0) {
+        print_message("no type information of a kernel here\n");
+        return;
+    }
+    assert_int_equal(pread(fd, start, sizeof(start), 0), sizeof(start));
+    for (uint32_t flags = 0; flags <= ZCB_MAP_STABLE; flags += ZCB_MAP_STABLE) {
+        packet = must_map(fd, 0, 0, flags);
+        assert_memory_equal(packet.data, start, sizeof(start));
+        assert_int_equal(zcb_map_status(&packet), 0);
+        zcb_packet_unref(&packet);
+        assert_int_equal(zcb_map_file(fd, 0, 0, flags | ZCB_MAP_ONLY, &packet), -ENOTSUP);
+    }
+    close(fd);
+}
+
 static void
 an_empty_file_is_empty_whatever_is_asked(void **state)
 {
@@ -579,6 +652,26 @@ a_write_that_keeps_the_length_is_seen_by_the_status(void **state)
     close(other);
 }
 
+// What the time cannot tell: documented, so that nobody builds on the contrary.
+static void
+a_time_that_was_set_by_hand_is_believed(void **state)
+{
+    int fd = make_file(3 * PAGE);
+    struct zcb_packet packet = must_map(fd, 0, 0, 0);
+    struct stat before;
+
+    (void)state;
+    assert_int_equal(fstat(fd, &before), 0);
+    assert_int_equal(futimens(fd, NULL), 0); // touch: nothing was written
+    assert_int_equal(zcb_map_status(&packet), -ESTALE);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    assert_int_equal(futimens(fd, (const struct timespec[2]){before.st_atim, before.st_mtim}), 0);
+    assert_int_equal(zcb_map_status(&packet), 0); // as after rsync --inplace --times
+    assert_int_equal(packet.data[0], 'x');
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
 static void
 cut_and_grown_again_unread_is_seen_by_the_status(void **state)
 {
@@ -665,6 +758,24 @@ is_resident(const uint8_t *at)
 }
 
 static void
+a_populated_mapping_is_resident_at_once(void **state)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = 2 << 20;
+    int fd = make_file(size);
+    struct zcb_packet packet = must_map(fd, 0, 0, 0);
+    void *start = (void *)(uintptr_t)packet.data;
+    bool can = madvise(start, page, 22 /* MADV_POPULATE_READ */) == 0;
+
+    (void)state;
+    zcb_packet_unref(&packet);
+    packet = must_map(fd, 0, 0, ZCB_MAP_POPULATE | ZCB_MAP_RANDOM);
+    for (size_t off = 0; can && off < size; off += page)
+        assert_true(is_resident(packet.data + off));
+    zcb_packet_unref(&packet);
+    close(fd);
+}
+
+static void
 only_whole_pages_inside_the_view_are_forgotten(void **state)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -726,17 +837,21 @@ main(void)
         cmocka_unit_test(a_device_without_an_end_meets_the_default_limit),
         cmocka_unit_test(a_copy_of_a_large_file_must_be_asked_for_by_length),
         cmocka_unit_test(a_stream_has_no_offsets_and_messages_are_no_stream),
+        cmocka_unit_test(what_has_no_end_is_not_waited_for),
         cmocka_unit_test(what_does_not_wait_fails_at_once_or_goes_on),
         cmocka_unit_test(signals_do_not_end_it),
         cmocka_unit_test(a_file_is_read_from_where_it_stands),
         cmocka_unit_test(what_a_kernel_makes_up_is_read),
+        cmocka_unit_test(what_may_not_be_mapped_as_shared_is_read),
         cmocka_unit_test(an_empty_file_is_empty_whatever_is_asked),
         cmocka_unit_test(sealed_memory_is_stable_without_a_copy),
         cmocka_unit_test(sealed_memory_is_mapped_as_files_are),
         cmocka_unit_test(a_write_that_keeps_the_length_is_seen_by_the_status),
+        cmocka_unit_test(a_time_that_was_set_by_hand_is_believed),
         cmocka_unit_test(cut_and_grown_again_unread_is_seen_by_the_status),
         cmocka_unit_test(forgotten_pages_leave_memory_and_come_back_as_they_were),
         cmocka_unit_test(a_large_file_is_read_in_little_memory),
+        cmocka_unit_test(a_populated_mapping_is_resident_at_once),
         cmocka_unit_test(only_whole_pages_inside_the_view_are_forgotten),
         cmocka_unit_test(what_is_no_mapping_is_not_forgotten),
     };
