@@ -12,7 +12,7 @@
 static struct zcb_mutex lock = ZCB_MUTEX_INITIALISER; // before any pool's lock
 static struct zcb_pool *pools[ZCB_POOL_ID_MAX];
 static uint32_t pools_end; // ids from here on are free
-static bool prepared;      // hooks are set
+static int hooked;         // 0: hooks are set; else why they are not
 
 static void
 before_fork(void)
@@ -82,17 +82,31 @@ after_fork_in_child(void)
         }
 }
 
+static void
+set_hooks(void)
+{
+    hooked = zcb_os_fork_hooks(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static void
+prepare(void)
+{
+    set_hooks();
+    zcb_cache_start();
+}
+
 int
 zcb_registry_add(struct zcb_pool *pool)
 {
-    int result = 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int result;
 
+    // Without the lock: a child that is forked before the hooks are set must not find it taken.
+    pthread_once(&once, prepare);
     zcb_os_lock(&lock);
-    if (!prepared) {
-        result = zcb_os_fork_hooks(before_fork, after_fork_in_parent, after_fork_in_child);
-        prepared = result == 0;
-        zcb_cache_start();
-    }
+    if (hooked < 0)
+        set_hooks(); // there was no memory for them
+    result = hooked;
     if (result == 0) {
         uint32_t id = 0;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// fork() while other threads hold locks that are not a pool's: those of a fixed source and of the table
-// of mappings. The child must find them free.
+// fork() while other threads hold locks that are not a pool's: those of a fixed source, of the table
+// of mappings and of the list of pools. The child must find them free.
 //
 // Each test runs in a child of its own, so that one that would wait for ever fails instead.
 
@@ -113,6 +113,67 @@ map_files(void *unused)
     close(worker.fd);
 }
 
+static void *
+make_a_pool(void *ready)
+{
+    struct zcb_pool *pool;
+
+    if (ready != NULL)
+        __atomic_store_n((bool *)ready, true, __ATOMIC_RELEASE);
+    pool = must_create(NULL);
+    must_end(&pool);
+    return NULL;
+}
+
+// A process that has no pool yet: one thread makes its first, another one forks.
+static void
+fork_during_the_first_pool(void)
+{
+    bool ready = false;
+    pthread_t thread;
+    pid_t child;
+    int status;
+
+    CHECK(pthread_create(&thread, NULL, make_a_pool, &ready) == 0);
+    while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
+        continue;
+    child = fork();
+    if (child == 0) {
+        alarm(20);
+        make_a_pool(NULL);
+        _exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    pthread_join(thread, NULL);
+}
+
+static void
+make_first_pools(void *unused)
+{
+    (void)unused;
+    if (ZCB_UNDER_ASAN)
+        return; // as above
+    for (int i = 0; i < (ZCB_UNDER_TSAN ? 20 : 400); i++) {
+        pid_t fresh = fork();
+        int status;
+
+        if (fresh == 0) {
+            fork_during_the_first_pool();
+            _exit(0);
+        }
+        CHECK(fresh > 0 && waitpid(fresh, &status, 0) == fresh && status == 0);
+    }
+}
+
+static void
+a_child_may_make_a_pool_while_another_thread_made_the_first(void **state)
+{
+    struct child child = child_run(make_first_pools, NULL);
+
+    (void)state;
+    assert_child_succeeded(child);
+}
+
 static void
 a_child_may_use_a_fixed_region_that_others_were_using(void **state)
 {
@@ -135,6 +196,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_may_make_a_pool_while_another_thread_made_the_first),
         cmocka_unit_test(a_child_may_use_a_fixed_region_that_others_were_using),
         cmocka_unit_test(a_child_may_map_files_while_others_were_mapping),
     };
