@@ -32,6 +32,8 @@
 
 #include <zcbuf/adapt/audio.h>
 
+#include "adapt/wait.h"
+
 // ---- packets
 
 // Bytes from a frame to the next in one plane; planes there are.
@@ -190,14 +192,5 @@ void audio_wake(struct zcb_audio_consumer *consumer, bool in_any_case);
 
 // Drops a share of the sink's life; the last one frees it.
 void audio_leave(struct zcb_audio_sink *sink, uint64_t share);
-
-// What sleepers wait by: the monotonic clock, where a condition can have it.
-#if defined(__APPLE__)
-#define AUDIO_CLOCK CLOCK_REALTIME
-#else
-#define AUDIO_CLOCK CLOCK_MONOTONIC
-#endif
-int audio_cond_init(pthread_cond_t *cond);
-struct timespec audio_deadline(uint64_t from_now_ms);
 
 #endif

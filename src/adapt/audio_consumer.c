@@ -174,25 +174,10 @@ audio_wake(struct zcb_audio_consumer *consumer, bool in_any_case)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-struct timespec
-audio_deadline(uint64_t from_now_ms)
-{
-    struct timespec at;
-
-    clock_gettime(AUDIO_CLOCK, &at);
-    at.tv_sec += (time_t)(from_now_ms / 1000);
-    at.tv_nsec += (long)(from_now_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_nsec -= 1000000000;
-        at.tv_sec++;
-    }
-    return at;
-}
-
 static bool
 is_over(const struct timespec *deadline)
 {
-    struct timespec now = audio_deadline(0);
+    struct timespec now = wait_deadline(0);
 
     return now.tv_sec > deadline->tv_sec ||
            (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
@@ -209,7 +194,7 @@ sleep_a_while(struct zcb_audio_consumer *consumer, const struct timespec *deadli
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     pthread_mutex_lock(&consumer->lock);
     if (consumer->sink->nap_ms != 0) {
-        nap = audio_deadline(consumer->sink->nap_ms);
+        nap = wait_deadline(consumer->sink->nap_ms);
         if (nap.tv_sec < until.tv_sec ||
             (nap.tv_sec == until.tv_sec && nap.tv_nsec < until.tv_nsec))
             until = nap;
@@ -234,7 +219,7 @@ zcb_audio_consumer_read(struct zcb_audio_consumer *consumer, uint32_t timeout_ms
     if (read_now(consumer, out))
         return 1;
     if (timeout_ms != 0) // no limit: some decades
-        deadline = audio_deadline(timeout_ms == UINT32_MAX ? UINT64_C(1) << 40 : timeout_ms);
+        deadline = wait_deadline(timeout_ms == UINT32_MAX ? UINT64_C(1) << 40 : timeout_ms);
     for (;;) {
         ended = has_ended(consumer); // before the look, so that none can come between
         if (read_now(consumer, out))
@@ -296,7 +281,7 @@ audio_consumer_init(struct zcb_audio_consumer *consumer, struct zcb_audio_sink *
         free(consumer->entry);
         return -ENOMEM;
     }
-    if (audio_cond_init(&consumer->wake) != 0) {
+    if (wait_cond_init(&consumer->wake) != 0) {
         pthread_mutex_destroy(&consumer->lock);
         free(consumer->entry);
         return -ENOMEM;

@@ -9,23 +9,6 @@
 #define NAP_MIN_MS 1
 #define NAP_MAX_MS 20
 
-int
-audio_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    int err = pthread_condattr_init(&attr);
-
-    if (err != 0)
-        return -err;
-#if !defined(__APPLE__)
-    err = pthread_condattr_setclock(&attr, AUDIO_CLOCK);
-#endif
-    if (err == 0)
-        err = pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-    return -err;
-}
-
 // Gives the slot memory that is resident: a fault on the capture thread would be a wait.
 static int
 fill_slot(struct zcb_audio_sink *sink, struct audio_slot *slot)
@@ -136,7 +119,7 @@ help(void *arg)
     while (!stop) {
         made = zcb_audio_sink_service(sink);
         (void)made; // what failed is tried again by the next round
-        until = audio_deadline(sink->helper_ms);
+        until = wait_deadline(sink->helper_ms);
         pthread_mutex_lock(&sink->lock);
         while (!sink->stop && pthread_cond_timedwait(&sink->helper_wake, &sink->lock, &until) == 0)
             continue;
@@ -274,7 +257,7 @@ zcb_audio_sink_create(struct zcb_pool *pool, const struct zcb_audio_format *form
         free(sink);
         return result < 0 ? result : -ENOMEM;
     }
-    if (audio_cond_init(&sink->helper_wake) != 0) {
+    if (wait_cond_init(&sink->helper_wake) != 0) {
         pthread_mutex_destroy(&sink->lock);
         free(sink);
         return -ENOMEM;
