@@ -21,6 +21,7 @@
 //   -EMSGSIZE   does not fit, and must not be cut                    tell its sender the MTU
 //   -EOVERFLOW  a sum or a product does not fit                      refuse the input
 //   -EIO        a mapped file lost bytes under its packet            drop what was read from it
+//   -ESTALE     a mapped file was written under its packet           read it again
 //   -ENOTSUP    not part of this build, or not for this kind of file
 //
 // Sizes, lengths and offsets are bytes unless the name says otherwise.

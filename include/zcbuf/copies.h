@@ -27,13 +27,13 @@ extern "C" {
     X(COMPACT, compact, "zcb_packet_compact")                                                      \
     X(PEEK, peek, "bytes that cross chunks, put into a peek's scratch")                            \
     X(PIECE, piece, "into a piece: zcb_piece_write, zcb_piece_write_chain")                        \
-    X(MAP, map, "zcb_map_file with ZCB_MAP_STABLE")
+    X(MAP, map, "zcb_map_file of what is not mapped, zcb_map_read")
 
 enum zcb_copy_reason {
 #define ZCB_COPY_ENUM(NAME, name, what) ZCB_COPY_##NAME,
     ZCB_COPY_REASONS(ZCB_COPY_ENUM)
 #undef ZCB_COPY_ENUM
-    ZCB_COPY_REASON_COUNT // how many this header knows; at most 16
+        ZCB_COPY_REASON_COUNT // how many this header knows; at most 16
 };
 
 struct zcb_copies {

@@ -80,23 +80,44 @@ ZCB_API ZCB_MUST_CHECK int zcb_source_fixed(struct zcb_source *out, void *region
 
 // Flags of zcb_map_file(). 0: shared, read-only, pages come in when touched.
 enum {
-    // Take a private copy now: later changes and truncation cannot be seen.
+    // What happens to the file later cannot be seen: a private copy, where the file could change.
     ZCB_MAP_STABLE = 1u << 0,
     ZCB_MAP_POPULATE = 1u << 1,   // read it in now
     ZCB_MAP_SEQUENTIAL = 1u << 2, // will be read from front to back
     ZCB_MAP_RANDOM = 1u << 3,     // will be read in no order
+    // No private copy: what would need one is refused, and remote files are mapped as others are.
+    ZCB_MAP_ONLY = 1u << 4,
 };
 
-// Makes a read-only packet of `len` bytes of the regular file `fd` from `off` on; len 0: to its
-// end. The file is not copied (unless ZCB_MAP_STABLE), `fd` may be closed afterwards, the mapping
-// goes with the last packet.
+// The largest private copy that is made when the caller did not say how long it is to be.
+#define ZCB_MAP_COPY_MAX ((size_t)256 << 20)
+
+// Makes a read-only packet of `len` bytes of the file `fd` from `off` on; len 0: to its end. `fd`
+// may be closed afterwards, the memory goes with the last packet.
+//
+// A regular file is mapped, not copied; its position stays. Read into private memory instead, and
+// counted (copies.h), is what cannot be mapped or should not be:
+//   - pipes, stream sockets, devices, files of /proc and /sys;
+//   - files on NFS, SMB, FUSE and other file systems where a page may fail at any time;
+//   - with ZCB_MAP_STABLE, what others could change: all but memory that was sealed (memfd with
+//     F_SEAL_WRITE and F_SEAL_SHRINK) and, from 1 MiB on, files on Btrfs, XFS and bcachefs, of which
+//     a clone (FICLONE) is mapped where the file's directory lets us make one.
+// Such a copy of a file to its end is at most ZCB_MAP_COPY_MAX bytes: give the length, or use
+// zcb_map_read(), for more. ZCB_MAP_ONLY refuses the copies.
+//
+// Without offsets (pipes, sockets, terminals), `off` must be 0, and exactly `len` bytes are taken
+// from the stream, or all until its end; this waits for them, through signals too. A descriptor
+// that does not block gives -EAGAIN if nothing is there yet; once bytes were taken, it is waited
+// for. What a call has taken when it fails is lost.
 //
 // A file can be truncated while it is mapped; touching a page that is gone would kill the process
 // with SIGBUS. The first mapping installs a handler that acts on faults in our mappings alone
 // (every other one goes to the handler that was there before): the page reads as zeros from then
-// on, and zcb_map_status() says -EIO. So: read, then ask the status before you believe what you
-// read. A program that installs its own SIGBUS handler later must call the one it replaces. Bytes
-// changed in the file show through; ZCB_MAP_STABLE prevents that.
+// on, and zcb_map_status() says -EIO. I/O errors are met in the same way. So: read, then ask the
+// status before you believe what you read. A program that installs its own SIGBUS handler later
+// must call the one it replaces, with all three arguments. A thread that blocks SIGBUS cannot be
+// helped: the kernel ends the process. Bytes changed in the file show through, and the status says
+// -ESTALE; ZCB_MAP_STABLE prevents that.
 //
 // Two things to know. The kernel does not fault on our behalf: write() of a packet whose file was
 // cut fails with EFAULT. And POSIX record locks (fcntl F_SETLK) that the process holds on the file
@@ -107,15 +128,35 @@ enum {
 // descriptor, a table entry; at most 4096 mappings at a time are guarded, further ones are refused.
 // Any thread.
 // 0; -EINVAL (NULL, unknown flags, negative offset); -ERANGE (the range is not inside the file);
-// -ENOTSUP (not a regular file: read it into a buffer); -ENOBUFS (4096 mappings are out); -ENOMEM;
-// -EIO; else the negative errno of fstat, mmap, pread or of duplicating the descriptor (-EMFILE).
+// -ENOTSUP (no file that can be read in order, such as an epoll descriptor; with ZCB_MAP_ONLY: it
+// would have to be copied); -EISDIR; -ENOBUFS (4096 mappings are out, or longer than
+// ZCB_MAP_COPY_MAX); -ESPIPE (an offset in a stream); -EAGAIN (see above); -ENOMEM; -EIO (cut while
+// it was copied); else the negative errno of fstat, mmap, read or of duplicating the descriptor
+// (-EMFILE).
 ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t flags,
                                         struct zcb_packet *out);
 
-// 0 while every byte read so far through this mapping was the file's; -EIO after a fault, or when
-// the file is shorter than the mapping now: drop what was made from it. 0 for packets that are not
-// mappings. One fstat(). -EINVAL: NULL. Any thread.
+// Makes a packet of all that `fd` has from where it stands, whatever it is, read into private
+// memory and counted; its position moves, its status stays 0. At most `limit` bytes; 0: ZCB_MAP_COPY_MAX. Waits and
+// fails as zcb_map_file() does for streams: -ENOBUFS where there is more than the limit.
+ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet *out);
+
+// Ask after reading:
+// 0        every byte read so far through this mapping was the file's, as it was when it was mapped
+// -EIO     a page was not there, or the file is shorter than the mapping now: drop what was made
+// -ESTALE  the file was written, cut or lengthened since (or while it was copied): old and new bytes
+//          may be mixed. Read it again; where only others append, that is no matter.
+// A write is known by the file's time: one that comes through somebody's mapping may be seen late or
+// (tmpfs) never, and two in one tick of the file system's clock (4 ms and more before Linux 6.13)
+// are one. 0 for packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_status(const struct zcb_packet *packet);
+
+// The bytes of this view were read and need not stay in memory: the whole pages inside it do not
+// count as resident any more, until they are touched again and come back from the file, as they are
+// there. So a large file is read from front to back in little memory: slice, read, forget. Packets
+// that are no mappings, private copies too, stay as they are. O(pages). Others may be reading.
+// 0; -EINVAL (NULL, or the process has locked its memory).
+ZCB_API ZCB_MUST_CHECK int zcb_map_forget(const struct zcb_packet *packet);
 
 #ifdef __cplusplus
 }

@@ -41,6 +41,8 @@ zcb_strerror(int err)
         return "a size does not fit; refuse the input it came from";
     case EIO:
         return "a mapped file lost bytes while it was read; drop what was made from it";
+    case ESTALE:
+        return "a mapped file was written while it was read; read it again";
     case ENOTSUP:
         return "not part of this build, or not possible for this kind of memory or file";
     default:
