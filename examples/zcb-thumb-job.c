@@ -40,7 +40,6 @@ struct job {
     struct outcome outcome;
     struct memory memory;
     int fd;
-    struct stat before;
     struct zcb_packet file;
     struct reader reader;
     struct target targets[MAX_SIZES];
@@ -72,23 +71,24 @@ static int
 input_open(struct job *job, const char *path)
 {
     char *why = job->outcome.why;
+    struct stat info;
     int result;
 
     job->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); // a FIFO is not waited for
-    if (job->fd < 0 || fstat(job->fd, &job->before) != 0)
+    if (job->fd < 0 || fstat(job->fd, &info) != 0)
         return because(why, -errno, "%s", strerror(errno));
-    if (!S_ISREG(job->before.st_mode))
+    if (!S_ISREG(info.st_mode))
         return because(why, -ENOTSUP, "is %s, no file",
-                       S_ISDIR(job->before.st_mode)    ? "a folder"
-                       : S_ISFIFO(job->before.st_mode) ? "a pipe"
-                       : S_ISSOCK(job->before.st_mode) ? "a socket"
+                       S_ISDIR(info.st_mode)    ? "a folder"
+                       : S_ISFIFO(info.st_mode) ? "a pipe"
+                       : S_ISSOCK(info.st_mode) ? "a socket"
                                                        : "a device");
-    if (job->before.st_size == 0)
+    if (info.st_size == 0)
         return because(why, -EBADMSG, "is empty");
     if (job->options->lock && flock(job->fd, LOCK_SH | LOCK_NB) != 0)
         return because(why, -errno, "%s",
                        errno == EWOULDBLOCK ? "is locked by another program" : strerror(errno));
-    result = zcb_map_file(job->fd, 0, 0, ZCB_MAP_SEQUENTIAL, &job->file);
+    result = zcb_map_file(job->fd, 0, 0, ZCB_MAP_SEQUENTIAL | ZCB_MAP_ONLY, &job->file);
     if (result < 0)
         return because(why, result, "cannot be mapped: %s", strerror(-result));
     job->outcome.input_bytes = job->file.len;
@@ -99,16 +99,13 @@ input_open(struct job *job, const char *path)
 static int
 input_check(struct job *job)
 {
-    struct stat now;
+    int result = zcb_map_status(&job->file);
 
-    if (zcb_map_status(&job->file) < 0)
-        return because(job->outcome.why, -EIO, "became shorter while it was read");
-    if (fstat(job->fd, &now) != 0)
-        return because(job->outcome.why, -errno, "%s", strerror(errno));
-    if (now.st_size != job->before.st_size || now.st_mtim.tv_sec != job->before.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != job->before.st_mtim.tv_nsec)
-        return because(job->outcome.why, -EIO, "was changed while it was read");
-    return 0;
+    if (result == 0)
+        return 0;
+    return because(job->outcome.why, result,
+                   result == -ESTALE ? "was changed while it was read"
+                                     : "became shorter, or could not be read any more, while it was read");
 }
 
 static void
@@ -130,7 +127,7 @@ passed(void *ctx)
 
     if (thread_faults() - job->faults_passed < WINDOW / FAULT_AROUND)
         return;
-    zcb_map_forget(&job->file);
+    (void)!zcb_map_forget(&job->file);
     job->faults_passed = thread_faults();
 }
 

@@ -231,19 +231,28 @@ cmyk_to_rgb(const uint8_t *from, uint8_t *to, size_t n, bool inverted)
     }
 }
 
-static int
-jpeg_row(struct reader *reader, uint8_t *row)
+// Apart from setjmp(), whose function must not have variables that change.
+__attribute__((noinline)) static int
+read_row(struct reader *reader, uint8_t *row)
 {
     struct jpeg_reader *jpeg = reader->state;
     JSAMPROW to = jpeg->cmyk != NULL ? jpeg->cmyk : row;
 
-    if (setjmp(jpeg->errors.out))
-        return jpeg->errors.result;
     if (jpeg_read_scanlines(&jpeg->cinfo, &to, 1) != 1)
         return because(reader->why, -EBADMSG, "the pixels end early");
     if (jpeg->cmyk != NULL)
         cmyk_to_rgb(jpeg->cmyk, row, jpeg->cinfo.output_width, jpeg->cinfo.saw_Adobe_marker);
     return 0;
+}
+
+static int
+jpeg_row(struct reader *reader, uint8_t *row)
+{
+    struct jpeg_reader *jpeg = reader->state;
+
+    if (setjmp(jpeg->errors.out))
+        return jpeg->errors.result;
+    return read_row(reader, row);
 }
 
 static int

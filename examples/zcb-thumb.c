@@ -95,7 +95,7 @@ make_batch(struct batch *batch, const struct options *options)
             (unsigned long long)((PROGRAM_BYTES + THREAD_BYTES * options->jobs) >> 20) + 4);
         return -EINVAL;
     }
-    *batch = (struct batch){.options = options};
+    batch->options = options;
     // Whole images are worth keeping; rows are few.
     batch->keep = options->decode ? total / 3 : total / 16;
     config.keep_bytes = batch->keep;
@@ -124,7 +124,7 @@ main(int argc, char **argv)
     enum exit_code code = EXIT_INTERNAL;
     struct usage start;
     struct options options;
-    struct batch batch = {0};
+    struct batch batch = {.folder = {.fd = -1}};
     bool help;
 
     standard_descriptors();
