@@ -251,7 +251,8 @@ enum zcb_image_codec {
 enum {
     // What comes out is passed on (to the next step, or to a file) in rows as it comes, and both
     // steps run at once. Without it all of the output is held, and the next step begins when this
-    // one is over. For codecs that cannot do so the plan has the frame that they hold.
+    // one is over. Codecs that need all pixels at once (interlaced PNG, WebP; writing AVIF) have it
+    // all the same: then the flag of the step before them, or of decoding, counts for nothing.
     ZCB_IMAGE_STREAMS = 1u << 0,
 };
 
@@ -264,8 +265,9 @@ struct zcb_image_step {
     uint32_t width, height;
     // DECODE: what the file has, where the decoder scales down by itself. 0: width and height.
     uint32_t file_width, file_height;
-    // JPEG: how the samples lie in the file (GRAY, YUV420, YUV422, YUV444). 0: four full planes,
-    // the worst.
+    // How the samples lie in the file: GRAY, YUV420, YUV444 ..., RGBA and GRAY_ALPHA: with alpha,
+    // RGB16 ...: more than 8 bits. 0: DECODE: not known, four full planes, deep, with alpha: the
+    // worst; ENCODE: as the pixels that go in.
     uint16_t file_format;
     uint8_t threads; // of the codec (AVIF). 0: 1
     uint8_t radius;  // SCALE: of the filter. 0: 3, Lanczos-3
@@ -303,12 +305,18 @@ struct zcb_image_plan {
 //     decode | scale | encode              peak: the largest of decode + frame, frame + scale +
 //                                          thumbnail, thumbnail + encode + file
 //
-// Larger sizes never give a smaller plan. `limits` may be NULL: the defaults of image.h, for every
-// frame, also those that are never held. Give it what a file's header says, and refuse what is
-// refused. O(steps); allocates nothing; any thread. `out_size` is sizeof(*out).
-// 0; -EINVAL (NULL; n 0 or above ZCB_IMAGE_STEPS; an unknown kind, codec, format or flag; DECODE
-// that is not first, ENCODE that is not last; no size or format in the first step; a reserved field
-// set); -ENOBUFS (a limit); -EOVERFLOW. Nothing is written to *out unless it succeeds.
+// A larger file never gives a smaller plan. `limits` may be NULL: the defaults of image.h; its
+// max_bytes is for frames that are held, the others for all that pass and for the file's size. Give
+// it what a file's header says, and refuse what is refused. O(steps); allocates nothing; any
+// thread. `out_size` is sizeof(*out).
+//
+// The plan is an upper bound for codecs as they are, of what they allocate for pixels. Not part of
+// it: what a file's metadata takes (limit it: png_set_chunk_malloc_max()), stacks of threads, the
+// program itself, and files made to be costly where a codec has no bound of its own (lossless WebP
+// may have up to 65536 Huffman tables of 12 KiB).
+// 0; -EINVAL (NULL; n 0 or above ZCB_IMAGE_STEPS; an unknown kind, codec, format or flag; a first
+// step that is neither DECODE nor CUSTOM, or has no size or format; DECODE that is not first, ENCODE
+// that is not last or has a size or format; a reserved field set); -ENOBUFS (a limit); -EOVERFLOW. Nothing is written to *out unless it succeeds.
 ZCB_API ZCB_MUST_CHECK int zcb_image_plan(const struct zcb_image_step *steps, size_t n,
                                           const struct zcb_image_limits *limits,
                                           struct zcb_image_plan *out, size_t out_size);
