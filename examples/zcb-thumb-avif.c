@@ -58,6 +58,32 @@ avif_is(const uint8_t *data, size_t len)
     return len >= 12 && memcmp(data + 4, "ftyp", 4) == 0 && avifPeekCompatibleFileType(&file);
 }
 
+static uint32_t
+u32be(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+// Boxes from the first to the last: libavif decodes what it has of one that is cut.
+static bool
+is_complete(const uint8_t *data, size_t len)
+{
+    size_t at = 0;
+
+    while (len - at >= 8) {
+        uint64_t size = u32be(data + at);
+
+        if (size == 0) // to the end of the file
+            return true;
+        if (size == 1)
+            size = len - at >= 16 ? (uint64_t)u32be(data + at + 8) << 32 | u32be(data + at + 12) : 0;
+        if (size < 8 || size > len - at)
+            return false;
+        at += (size_t)size;
+    }
+    return at == len;
+}
+
 // Turned first, then mirrored (ISO/IEC 23000-22, 7.3.6.7): the one of EXIF's eight that is the same.
 static uint8_t
 avif_orientation(const avifImage *image)
@@ -79,6 +105,8 @@ avif_open(struct reader *reader)
     if (avif == NULL)
         return because(reader->why, -ENOMEM, "out of memory");
     reader->state = avif;
+    if (!is_complete(reader->data, reader->len))
+        return because(reader->why, -EBADMSG, "the file ends early");
     avif->holder = calloc(1, sizeof(*avif->holder));
     decoder = avif->holder != NULL ? avifDecoderCreate() : NULL;
     if (decoder == NULL)

@@ -225,11 +225,36 @@ png_whole(struct reader *reader, const struct zcb_image_buf *image)
     while (result == 0 && !png->at_end) {
         int error = spng_get_row_info(png->spng, &info);
 
+        if (error == SPNG_EOI) { // small images have no rows in the last passes
+            png->at_end = true;
+            break;
+        }
         if (error != 0)
             return png_failed(reader->why, error);
         result = png_row(reader, zcb_image_buf_row(image, 0, info.row_num));
     }
     return result;
+}
+
+// libspng is content when it sees the last chunk begin.
+static bool
+is_complete(const struct reader *reader)
+{
+    static const uint8_t last[12] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+    size_t at = 8;
+
+    if (memcmp(reader->data + reader->len - 12, last, 12) == 0)
+        return true;
+    while (reader->len - at >= 12) { // something is behind it
+        size_t size = u32be(reader->data + at);
+
+        if (memcmp(reader->data + at, last, 12) == 0)
+            return true;
+        if (size > reader->len - at - 12)
+            return false;
+        at += 12 + size;
+    }
+    return false;
 }
 
 static int
@@ -242,7 +267,9 @@ png_end(struct reader *reader)
     if (!png->at_end)
         return because(reader->why, -EBADMSG, "there are more pixels than the header says");
     error = spng_decode_chunks(png->spng); // up to the last, IEND
-    return error == 0 ? 0 : png_failed(reader->why, error);
+    if (error != 0)
+        return png_failed(reader->why, error);
+    return is_complete(reader) ? 0 : png_failed(reader->why, SPNG_EOF);
 }
 
 static void

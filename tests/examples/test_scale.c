@@ -41,8 +41,7 @@ static uint64_t seed;
 static uint32_t
 random_below(uint32_t n)
 {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((seed >> 33) % n);
+    return (uint32_t)zcb_test_below(&seed, n);
 }
 
 // ---- the definition
@@ -185,7 +184,7 @@ every_format_and_filter_at_random_sizes(void **state)
     (void)state;
     for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
         for (int filter = FILTER_AREA; filter <= FILTER_LANCZOS; filter++) {
-            for (int round = 0; round < 12; round++) {
+            for (int round = 0; round < (int)zcb_test_rounds(12); round++) {
                 struct scale s = {.in_width = 1 + random_below(60),
                                   .in_height = 1 + random_below(60),
                                   .in_format = (uint16_t)formats[f].in,
@@ -293,9 +292,7 @@ main(void)
         cmocka_unit_test(what_cannot_be_scaled_is_refused),
         cmocka_unit_test(memory_depends_on_the_width_alone),
     };
-    const char *given = getenv("ZCB_SEED");
 
-    seed = given != NULL ? strtoull(given, NULL, 10) : 1;
-    printf("ZCB_SEED=%llu\n", (unsigned long long)seed);
+    seed = zcb_test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
