@@ -600,3 +600,77 @@ static const struct entry table[] = {
     {"avif 4:2:0", NULL, write_avif, 3, YUV420, W, ZCB_IMAGE_AVIF, ZCB_IMAGE_YUV420},
     {"avif 4:4:4 alpha", NULL, write_avif, 4, YUV444, W, ZCB_IMAGE_AVIF, 0},
 };
+
+static const uint32_t sizes[][2] = {{2000, 1500}, {8000, 300}, {300, 4000}, {64, 48}};
+
+// What the plan has for the codec alone.
+static size_t
+planned(const struct entry *entry, const struct work *work)
+{
+    static const uint16_t formats[] = {0, ZCB_IMAGE_GRAY, 0, ZCB_IMAGE_RGB, ZCB_IMAGE_RGBA};
+    uint32_t shrink = entry->shrink != 0 ? entry->shrink : 1;
+    struct zcb_image_step steps[2] = {
+        {.kind = ZCB_IMAGE_DECODE,
+         .format = formats[work->channels],
+         .width = (work->width + shrink - 1) / shrink,
+         .height = (work->height + shrink - 1) / shrink,
+         .file_width = work->width,
+         .file_height = work->height},
+        {.kind = ZCB_IMAGE_ENCODE},
+    };
+    struct zcb_image_step *step = &steps[entry->kind == ZCB_IMAGE_ENCODE];
+    struct zcb_image_plan plan;
+
+    step->codec = entry->codec;
+    step->file_format = entry->file_format;
+    step->threads = entry->threads;
+    if (zcb_image_plan(steps, entry->kind == ZCB_IMAGE_ENCODE ? 2 : 1, NULL, &plan, sizeof(plan)) <
+        0)
+        fail("no plan");
+    return plan.step[step - steps].work_bytes;
+}
+
+int
+main(int argc, char **argv)
+{
+    bool check = argc > 1 && strcmp(argv[1], "--check") == 0;
+    unsigned beyond = 0;
+
+    printf("%-37s%-24s%-24s%-24s%s\n", "KiB measured / planned", "2000 x 1500", "8000 x 300",
+           "300 x 4000", "64 x 48");
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct entry *entry = &table[i];
+
+        printf("%-6s%-31s", entry->kind == ZCB_IMAGE_DECODE ? "read" : "write", entry->name);
+        for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+            struct work work = {.width = sizes[s][0],
+                                .height = sizes[s][1],
+                                .channels = entry->channels,
+                                .variant = entry->variant};
+            size_t pixels = (size_t)work.width * work.height * work.channels, before, used, plan;
+
+            work.file_most = 4 * pixels + 65536;
+            work.pixels = malloc(pixels);
+            work.file = malloc(work.file_most);
+            if (work.pixels == NULL || work.file == NULL)
+                fail("no memory");
+            paint(&work);
+            if (entry->prepare != NULL)
+                entry->prepare(&work);
+            before = live;
+            peak = live;
+            entry->run(&work);
+            used = peak - before;
+            plan = planned(entry, &work);
+            beyond += used > plan;
+            printf("%8zu / %-8zu%5.2f%s", used >> 10, plan >> 10, (double)used / (double)plan,
+                   used > plan ? "!" : " ");
+            fflush(stdout);
+            free(work.pixels);
+            free(work.file);
+        }
+        printf("\n");
+    }
+    printf("%u beyond the plan\n", beyond);
+    return check && beyond != 0;
+}

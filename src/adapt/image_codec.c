@@ -74,7 +74,7 @@ webp_bytes(const struct image_codec_ask *ask, bool lossless)
 
     if (ask->encodes)
         return lossless || ask->alpha ? plan_add(plan_mul(pixels, 72), 2 * MIB)
-                                      : plan_add(plan_mul(pixels, 16), 256 * KIB);
+                                      : plan_add(plan_mul(pixels, 32), 256 * KIB);
     if (lossless)
         return webp_lossless_read(ask);
     // Alpha is lossless, and kept as a plane of its own.
