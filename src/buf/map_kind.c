@@ -63,8 +63,10 @@ zcb_map_kind(int fd, struct zcb_map_kind *out)
     uint32_t system;
 
     *out = (struct zcb_map_kind){.unit = zcb_os_page_size()};
-    if (fstatfs(fd, &info) != 0)
+    if (fstatfs(fd, &info) != 0) {
+        out->remote = true; // nobody else has reasons to refuse it
         return;
+    }
     system = (uint32_t)info.f_type; // signed in some libraries
     out->remote = is_among(remote_systems, sizeof(remote_systems) / sizeof(system), system);
     out->clones = is_among(cloning_systems, sizeof(cloning_systems) / sizeof(system), system);
