@@ -31,17 +31,14 @@ acquire(struct zcb_pool *pool, size_t bytes, struct zcb_buf **out)
 }
 
 static struct zcb_image_buf
-start(const struct zcb_image_layout *layout)
+start(uint32_t width, uint32_t height, uint16_t format, uint16_t planes)
 {
-    struct zcb_image_buf image = {
-        .width = layout->width,
-        .height = layout->height,
-        .format = layout->format,
-        .planes = layout->planes,
+    return (struct zcb_image_buf){
+        .width = width,
+        .height = height,
+        .format = format,
+        .planes = planes,
     };
-
-    memcpy(image.stride, layout->stride, layout->planes * sizeof(image.stride[0]));
-    return image;
 }
 
 int
@@ -55,12 +52,14 @@ zcb_image_acquire(struct zcb_pool *pool, const struct zcb_image_layout *layout,
     if (pool == NULL || layout == NULL || out == NULL || image_layout_check(layout, reach) < 0 ||
         image_layout_inside(layout, reach, layout->bytes) < 0)
         return -EINVAL;
-    image = start(layout);
+    image = start(layout->width, layout->height, layout->format, layout->planes);
     result = acquire(pool, layout->bytes, &image.buf[0]);
     if (result < 0)
         return result;
-    for (unsigned i = 0; i < layout->planes; i++)
+    for (unsigned i = 0; i < layout->planes; i++) {
         image.plane[i] = zcb_buf_data(image.buf[0]) + layout->offset[i];
+        image.stride[i] = layout->stride[i];
+    }
     *out = image;
     return 0;
 }
@@ -74,7 +73,7 @@ zcb_image_acquire_planes(struct zcb_pool *pool, const struct zcb_image_layout *l
 
     if (pool == NULL || layout == NULL || out == NULL || image_layout_check(layout, reach) < 0)
         return -EINVAL;
-    image = start(layout);
+    image = start(layout->width, layout->height, layout->format, layout->planes);
     for (unsigned i = 0; i < layout->planes; i++) {
         size_t bytes;
         int result = -EINVAL;
@@ -87,6 +86,7 @@ zcb_image_acquire_planes(struct zcb_pool *pool, const struct zcb_image_layout *l
             return result;
         }
         image.plane[i] = zcb_buf_data(image.buf[i]);
+        image.stride[i] = layout->stride[i];
         image.holder[i] = (uint8_t)i;
     }
     *out = image;
@@ -166,8 +166,6 @@ acquire_copy(const struct zcb_image *image, unsigned mask, struct zcb_pool *pool
     size_t offset[ZCB_IMAGE_PLANES], bytes;
     int result;
 
-    if (pool == NULL)
-        return -EINVAL;
     for (unsigned i = 0; i < ZCB_IMAGE_PLANES; i++) {
         row_bytes[i] = zcb_image_row_bytes(image, i);
         rows[i] = zcb_image_rows_of(image, i);
@@ -225,7 +223,7 @@ take_in_place(const struct zcb_image *image, unsigned mask, struct zcb_image_buf
     struct zcb_packet span = image->plane[first];
     const uint8_t *end = span.data + span.len, *begin;
 
-    if (span.owner == NULL || has_overlap(image, mask))
+    if (has_overlap(image, mask))
         return false;
     for (unsigned i = first + 1; i < image->planes; i++)
         if (mask & (1u << i)) {
@@ -236,7 +234,8 @@ take_in_place(const struct zcb_image *image, unsigned mask, struct zcb_image_buf
         }
     begin = span.data;
     span.len = (size_t)(end - begin);
-    if (zcb_packet_make_writable(&span, NULL, &out->buf[first]) < 0) // without a pool: no copy
+    // Without a pool: what would have to be copied (static memory, too) is refused.
+    if (zcb_packet_make_writable(&span, NULL, &out->buf[first]) < 0)
         return false;
     for (unsigned i = first; i < image->planes; i++)
         if (mask & (1u << i)) {
@@ -251,17 +250,13 @@ int
 zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool, struct zcb_image_buf *out)
 {
     struct zcb_image_buf to;
+    struct zcb_image was;
     unsigned copied = 0;
     int result = 0;
 
     if (image == NULL || out == NULL)
         return -EINVAL;
-    to = (struct zcb_image_buf){
-        .width = image->width,
-        .height = image->height,
-        .format = image->format,
-        .planes = image->planes,
-    };
+    to = start(image->width, image->height, image->format, image->planes);
     // All memory first: until it is there, everything can be put back.
     for (unsigned i = 0; i < image->planes && result == 0; i++) {
         unsigned mask = planes_with(image, i);
@@ -289,13 +284,14 @@ zcb_image_make_writable(struct zcb_image *image, struct zcb_pool *pool, struct z
             copy_plane(image, i, to.plane[i], to.stride[i], ZCB_COPY_UNSHARE);
             result++;
         }
-    for (unsigned i = 0; i < image->planes; i++) {
-        struct zcb_packet old = image->plane[i];
+    was = *image;
+    *image = empty_image; // first, as in unref
+    for (unsigned i = 0; i < was.planes; i++) {
+        struct zcb_packet old = was.plane[i];
 
-        if ((copied & (1u << i)) && image_leads(image, i))
+        if ((copied & (1u << i)) && image_leads(&was, i))
             zcb_packet_unref(&old);
     }
-    *image = empty_image;
     *out = to;
     return result;
 }
@@ -312,12 +308,7 @@ zcb_image_copy(const struct zcb_image *image, struct zcb_pool *pool, struct zcb_
         *out = empty_image;
         return 0;
     }
-    to = (struct zcb_image_buf){
-        .width = image->width,
-        .height = image->height,
-        .format = image->format,
-        .planes = image->planes,
-    };
+    to = start(image->width, image->height, image->format, image->planes);
     result = acquire_copy(image, (1u << image->planes) - 1, pool, &to);
     if (result < 0)
         return result;

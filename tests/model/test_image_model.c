@@ -416,6 +416,10 @@ make_writable(struct model *m, struct handle *h)
             block[i] = first < i ? block[first] : new_block(m, false);
         if (!copied[i])
             assert_ptr_equal(h->buf.plane[i], was.plane[i].data);
+        // The buf that holds a plane has all of it as its data.
+        assert_true(h->buf.plane[i] >= zcb_buf_data(h->buf.buf[first]));
+        assert_true(h->buf.plane[i] + (rows(h, i) - 1) * h->buf.stride[i] + row_bytes(h, i) <=
+                    zcb_buf_data(h->buf.buf[first]) + zcb_buf_len(h->buf.buf[first]));
     }
     memcpy(h->block, block, sizeof(block[0]) * h->row->planes);
     h->aliased = false;

@@ -280,6 +280,35 @@ two_planes_may_be_the_same_bytes_until_they_are_written(void **state)
     must_end(&pool);
 }
 
+// The program has wrapped the same memory twice; each block is nobody else's, their bytes are.
+static void
+two_blocks_of_the_same_memory_are_both_copied(void **state)
+{
+    static const size_t copied[] = {12, 12};
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_image_layout layout = must_layout(ZCB_IMAGE_YUV420, 6, 8, 1);
+    struct zcb_packet planes[3];
+    struct zcb_image_buf buf;
+    struct zcb_image image;
+
+    (void)state;
+    releases = 0;
+    planes[0] = must_packet(pool, 48);
+    for (int i = 1; i < 3; i++) {
+        struct zcb_buf *wrapped;
+
+        assert_int_equal(zcb_buf_wrap(foreign, 12, 12, count_release, NULL, &wrapped), 0);
+        zcb_buf_share(&wrapped, &planes[i]);
+    }
+    assert_int_equal(zcb_image_wrap_planes(&layout, planes, &image), 0);
+    watch();
+    assert_int_equal(zcb_image_make_writable(&image, pool, &buf), 2);
+    assert_true(saw(ZCB_COPY_UNSHARE, 2, copied));
+    assert_int_equal(releases, 2);
+    zcb_image_buf_release(&buf);
+    must_end(&pool);
+}
+
 // ---- copy-on-write
 
 static void
@@ -351,6 +380,67 @@ of_a_shared_view_its_own_rows_and_columns_are_copied(void **state)
             zcb_image_buf_release(&buf);
             zcb_image_unref(&image);
         }
+    must_end(&pool);
+}
+
+// The buffer that is copied into was filled before: what is no pixel of the view stays.
+static void
+what_lies_around_a_view_is_not_copied_with_it(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL), *target = small_pool(16384, 1);
+
+    (void)state;
+    for (size_t f = 0; f < FORMATS; f++) {
+        const struct format_row *row = &format_rows[f];
+        struct zcb_image image = must_draw(pool, row->format, 40, 30, false, 9), view;
+        struct zcb_buf *before = must_acquire(target, 16384);
+        struct zcb_image_buf buf;
+        size_t pixels = 0;
+
+        memset(zcb_buf_data(before), 0xee, 16384);
+        zcb_buf_release(&before);
+        assert_int_equal(zcb_image_crop(&image, 10, 4, 13, 7, &view), 0);
+        assert_int_equal(zcb_image_make_writable(&view, target, &buf), row->planes);
+        for (size_t i = 0; i < 16384; i++)
+            pixels += buf.plane[0][i] != 0xee;
+        assert_int_equal(pixels, pixel_bytes(row, 13, 7));
+        zcb_image_buf_release(&buf);
+        zcb_image_unref(&image);
+    }
+    must_end(&target);
+    must_end(&pool);
+}
+
+static void
+expect_empty(void *ctx, void *data, size_t len)
+{
+    (void)data, (void)len;
+    CHECK(is_empty(ctx));
+    releases++;
+}
+
+static void
+a_release_hook_finds_the_variable_empty(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL);
+    struct zcb_image_layout layout = must_layout(ZCB_IMAGE_GRAY, 4, 4, 1);
+    struct zcb_image_buf buf;
+    struct zcb_packet packet;
+    struct zcb_image image;
+
+    (void)state;
+    releases = 0;
+    for (int way = 0; way < 2; way++) {
+        assert_int_equal(zcb_packet_wrap(foreign, 16, expect_empty, &image, &packet), 0);
+        assert_int_equal(zcb_image_wrap(&layout, &packet, &image), 0);
+        if (way == 0) {
+            zcb_image_unref(&image);
+        } else {
+            assert_int_equal(zcb_image_make_writable(&image, pool, &buf), 1);
+            zcb_image_buf_release(&buf);
+        }
+        assert_int_equal(releases, way + 1);
+    }
     must_end(&pool);
 }
 
@@ -490,12 +580,13 @@ memory_that_may_not_be_written_is_copied_though_nobody_shares_it(void **state)
     (void)state;
     for (size_t i = 0; i < layout.bytes; i++)
         foreign[i] = (uint8_t)(i * 3);
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 5; way++) {
         struct zcb_packet packet, planes[3];
         struct zcb_buf_storage storage;
         struct zcb_image_buf buf;
         struct zcb_image image;
         struct zcb_buf *whole;
+        FILE *file;
 
         releases = 0;
         switch (way) {
@@ -510,16 +601,24 @@ memory_that_may_not_be_written_is_copied_though_nobody_shares_it(void **state)
                                     NULL);
             zcb_buf_share(&whole, &packet);
             break;
+        case 3: // a file
+            file = tmpfile();
+            assert_non_null(file);
+            assert_int_equal(fwrite(foreign, 1, layout.bytes, file), layout.bytes);
+            assert_int_equal(fflush(file), 0);
+            assert_int_equal(zcb_map_file(fileno(file), 0, layout.bytes, 0, &packet), 0);
+            fclose(file);
+            break;
         default: // static planes, one by one
             packet = zcb_packet_static(NULL, 0);
             for (int i = 0; i < 3; i++)
                 planes[i] = zcb_packet_static(foreign + layout.offset[i], len[i]);
         }
-        if (way == 3)
+        if (way == 4)
             assert_int_equal(zcb_image_wrap_planes(&layout, planes, &image), 0);
         else
             assert_int_equal(zcb_image_wrap(&layout, &packet, &image), 0);
-        assert_true(zcb_image_is_unique(&image) == (way == 0 || way == 2));
+        assert_true(zcb_image_is_unique(&image) == (way == 0 || way == 2 || way == 3));
         watch();
         if (way == 2) {
             assert_int_equal(zcb_image_make_writable(&image, NULL, &buf), 0);
@@ -655,6 +754,26 @@ a_call_that_fails_leaves_the_image_whole(void **state)
     must_end(&pool);
 }
 
+// The first block is too large for the pool; the ones behind it would fit.
+static void
+the_first_failure_is_the_answer(void **state)
+{
+    struct zcb_pool *pool = must_create(NULL), *small = small_pool(1024, 4);
+    struct zcb_image image = must_draw(pool, ZCB_IMAGE_YUV420, 64, 32, true, 3), was = image;
+    struct zcb_image other = zcb_image_ref(&image);
+    struct zcb_image_buf buf;
+
+    (void)state;
+    watch();
+    assert_int_equal(zcb_image_make_writable(&image, small, &buf), -ENOBUFS);
+    assert_true(saw_nothing());
+    assert_memory_equal(&image, &was, sizeof(was));
+    zcb_image_unref(&image);
+    zcb_image_unref(&other);
+    must_end(&small);
+    must_end(&pool);
+}
+
 static void
 a_copy_of_its_own_is_all_that_a_small_view_keeps(void **state)
 {
@@ -740,8 +859,11 @@ main(void)
         cmocka_unit_test(a_layout_that_nobody_made_is_refused),
         cmocka_unit_test(what_the_pool_refuses_is_passed_on_and_nothing_is_kept),
         cmocka_unit_test(two_planes_may_be_the_same_bytes_until_they_are_written),
+        cmocka_unit_test(two_blocks_of_the_same_memory_are_both_copied),
         cmocka_unit_test(pixels_that_nobody_else_sees_stay_where_they_are),
         cmocka_unit_test(of_a_shared_view_its_own_rows_and_columns_are_copied),
+        cmocka_unit_test(what_lies_around_a_view_is_not_copied_with_it),
+        cmocka_unit_test(a_release_hook_finds_the_variable_empty),
         cmocka_unit_test(a_view_that_is_alone_is_written_in_place_and_nothing_around_it),
         cmocka_unit_test(planes_of_other_blocks_are_copied_only_where_they_are_shared),
         cmocka_unit_test(blocks_that_take_turns_are_kept_apart),
@@ -749,6 +871,7 @@ main(void)
         cmocka_unit_test(bytes_that_a_writer_published_are_shared_with_it),
         cmocka_unit_test(nothing_behind_the_last_pixel_is_read),
         cmocka_unit_test(a_call_that_fails_leaves_the_image_whole),
+        cmocka_unit_test(the_first_failure_is_the_answer),
         cmocka_unit_test(a_copy_of_its_own_is_all_that_a_small_view_keeps),
         cmocka_unit_test(planes_side_by_side_are_no_overlap),
     };

@@ -69,7 +69,7 @@ enum zcb_image_format {
 #define ZCB_IMAGE_ENUM(NAME, ...) ZCB_IMAGE_##NAME,
     ZCB_IMAGE_FORMATS(ZCB_IMAGE_ENUM)
 #undef ZCB_IMAGE_ENUM
-        ZCB_IMAGE_FORMAT_END // one more than the last that this header knows
+    ZCB_IMAGE_FORMAT_END // one more than the last that this header knows
 };
 
 struct zcb_image_format_info {
@@ -131,8 +131,9 @@ struct zcb_image_buf {
 };
 
 // Memory for an image of this layout in one buffer of `pool`; offsets count from plane[0], which is
-// where the buffer's data begins. Its contents are whatever was there before. A pool for images has a tier of their size: what is above its largest tier is allocated
-// anew each time, and faults in page by page.
+// where the buffer's data begins. Its contents are whatever was there before. A pool for images has
+// a tier of their size: what is above its largest tier is allocated anew each time, and faults in
+// page by page.
 // 0; -EINVAL (NULL, a layout that zcb_image_layout could not have made); or acquire's errors.
 ZCB_API ZCB_MUST_CHECK int zcb_image_acquire(struct zcb_pool *pool,
                                              const struct zcb_image_layout *layout,
@@ -170,9 +171,9 @@ ZCB_API void zcb_image_buf_share(struct zcb_image_buf *image, struct zcb_image *
 
 // Makes an image of pixels that came from elsewhere, in one packet (a mapped file of raw frames, a
 // camera's buffer): each plane at its layout's offset from bytes->data. The layout is one of
-// zcb_image_layout(), which checked the sizes; strides and offsets may be changed to what the memory
-// has. Planes may come in any order, and those of one stride side by side. What lies behind the last
-// row's last pixel is not looked at and need not be there. Takes *bytes on success.
+// zcb_image_layout(), which checked the sizes; strides and offsets may be changed to what the
+// memory has. Planes may come in any order, and those of one stride side by side. What lies behind
+// the last row's last pixel is not looked at and need not be there. Takes *bytes on success.
 // 0; -EINVAL (NULL, a format or sizes that are none, planes that overlap, a stride below
 // row_bytes); -ERANGE (a plane reaches past the packet: the file is shorter than its header says);
 // -EOVERFLOW (stride x rows, or an offset behind it).
@@ -180,8 +181,8 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_wrap(const struct zcb_image_layout *layout,
                                           struct zcb_packet *bytes, struct zcb_image *out);
 
 // The same with a packet for each plane of the layout (its offsets are not looked at). Takes all of
-// them on success. The same bytes may be given for two planes (a neutral U for V as well), with a
-// reference for each: copy-on-write takes them apart.
+// them on success. The same bytes may be given for two planes (one neutral plane for U and V), with
+// a reference for each: copy-on-write takes them apart.
 ZCB_API ZCB_MUST_CHECK int zcb_image_wrap_planes(const struct zcb_image_layout *layout,
                                                  struct zcb_packet *planes, struct zcb_image *out);
 
