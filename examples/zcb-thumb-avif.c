@@ -76,7 +76,8 @@ is_complete(const uint8_t *data, size_t len)
         if (size == 0) // to the end of the file
             return true;
         if (size == 1)
-            size = len - at >= 16 ? (uint64_t)u32be(data + at + 8) << 32 | u32be(data + at + 12) : 0;
+            size =
+                len - at >= 16 ? (uint64_t)u32be(data + at + 8) << 32 | u32be(data + at + 12) : 0;
         if (size < 8 || size > len - at)
             return false;
         at += (size_t)size;
@@ -93,6 +94,25 @@ avif_orientation(const avifImage *image)
     unsigned mirror = image->transformFlags & AVIF_TRANSFORM_IMIR ? 1 + (image->imir.mode & 1) : 0;
 
     return by[turn][mirror];
+}
+
+static uint16_t
+planes_format(const avifImage *image)
+{
+    if (image->depth != 8)
+        return ZCB_IMAGE_NONE;
+    switch (image->yuvFormat) {
+    case AVIF_PIXEL_FORMAT_YUV444:
+        return ZCB_IMAGE_YUV444;
+    case AVIF_PIXEL_FORMAT_YUV422:
+        return ZCB_IMAGE_YUV422;
+    case AVIF_PIXEL_FORMAT_YUV420:
+        return ZCB_IMAGE_YUV420;
+    case AVIF_PIXEL_FORMAT_YUV400:
+        return ZCB_IMAGE_GRAY;
+    default:
+        return ZCB_IMAGE_NONE;
+    }
 }
 
 static int
@@ -129,6 +149,9 @@ avif_open(struct reader *reader)
     reader->orientation = avif_orientation(decoder->image);
     reader->streams = true;
     reader->step.codec = ZCB_IMAGE_AVIF;
+    reader->step.file_format = planes_format(decoder->image);
+    if (decoder->alphaPresent) // more than four full planes it has not
+        reader->step.file_format = decoder->image->depth > 8 ? ZCB_IMAGE_RGBA16 : ZCB_IMAGE_RGBA;
     reader->step.extra = (size_t)reader->width * 4 * (STRIP + 2 * AROUND);
     return 0;
 }
@@ -153,8 +176,8 @@ convert_strip(struct reader *reader)
     struct avif *avif = reader->state;
     const avifImage *image = avif->holder->decoder->image;
     uint32_t above = avif->y < AROUND ? avif->y : AROUND;
-    uint32_t rows = image->height - avif->y < STRIP + AROUND ? image->height - avif->y
-                                                            : STRIP + AROUND;
+    uint32_t rows =
+        image->height - avif->y < STRIP + AROUND ? image->height - avif->y : STRIP + AROUND;
     avifCropRect part = {0, avif->y - above, image->width, above + rows};
     avifImage *view = avifImageCreateEmpty();
     avifRGBImage rgb;
@@ -198,25 +221,6 @@ avif_row(struct reader *reader, uint8_t *row)
     return result;
 }
 
-static uint16_t
-planes_format(const avifImage *image)
-{
-    if (image->depth != 8)
-        return ZCB_IMAGE_NONE;
-    switch (image->yuvFormat) {
-    case AVIF_PIXEL_FORMAT_YUV444:
-        return ZCB_IMAGE_YUV444;
-    case AVIF_PIXEL_FORMAT_YUV422:
-        return ZCB_IMAGE_YUV422;
-    case AVIF_PIXEL_FORMAT_YUV420:
-        return ZCB_IMAGE_YUV420;
-    case AVIF_PIXEL_FORMAT_YUV400:
-        return ZCB_IMAGE_GRAY;
-    default:
-        return ZCB_IMAGE_NONE;
-    }
-}
-
 static int
 avif_planes(struct reader *reader, struct zcb_image *out)
 {
@@ -224,8 +228,8 @@ avif_planes(struct reader *reader, struct zcb_image *out)
     const avifImage *image = avif->holder->decoder->image;
     struct zcb_packet planes[ZCB_IMAGE_PLANES] = {{0}};
     struct zcb_image_layout layout;
-    int result = zcb_image_layout(planes_format(image), image->width, image->height, 1, NULL,
-                                  &layout);
+    int result =
+        zcb_image_layout(planes_format(image), image->width, image->height, 1, NULL, &layout);
 
     if (image->alphaPlane != NULL || result < 0)
         return -ENOTSUP;

@@ -18,7 +18,7 @@
 
 #include "zcb-thumb.h"
 
-#define WINDOW ((size_t)4 << 20)       // of the input that is resident at a time
+#define WINDOW ((size_t)4 << 20)        // of the input that is resident at a time
 #define FAULT_AROUND ((size_t)64 << 10) // of a file, that Linux maps at a fault
 #define OVERHEAD ((size_t)512 << 10)    // of a job: state of libraries, and what malloc rounds up
 
@@ -82,7 +82,7 @@ input_open(struct job *job, const char *path)
                        S_ISDIR(info.st_mode)    ? "a folder"
                        : S_ISFIFO(info.st_mode) ? "a pipe"
                        : S_ISSOCK(info.st_mode) ? "a socket"
-                                                       : "a device");
+                                                : "a device");
     if (info.st_size == 0)
         return because(why, -EBADMSG, "is empty");
     if (job->options->lock && flock(job->fd, LOCK_SH | LOCK_NB) != 0)
@@ -104,8 +104,9 @@ input_check(struct job *job)
     if (result == 0)
         return 0;
     return because(job->outcome.why, result,
-                   result == -ESTALE ? "was changed while it was read"
-                                     : "became shorter, or could not be read any more, while it was read");
+                   result == -ESTALE
+                       ? "was changed while it was read"
+                       : "became shorter, or could not be read any more, while it was read");
 }
 
 static void
@@ -212,7 +213,8 @@ choose_sizes(struct job *job)
     }
     // The filter is to have at least twice of what it makes: what a decoder leaves out is coarse.
     if (job->target_count != 0 && reader->codec->shrink != NULL)
-        reader->codec->shrink(reader, 2 * width < reader->width ? 2 * (uint32_t)width : reader->width,
+        reader->codec->shrink(reader,
+                              2 * width < reader->width ? 2 * (uint32_t)width : reader->width,
                               2 * height < reader->height ? 2 * (uint32_t)height : reader->height);
 }
 
@@ -242,15 +244,16 @@ plan_target(struct job *job, struct target *target, size_t *bytes)
     struct zcb_image_plan plan;
     int result;
 
-    target->scale = (struct scale){reader->out_width, reader->out_height, target->width,
-                                   target->height,    reader->format,     format,
+    target->scale = (struct scale){reader->out_width,   reader->out_height, target->width,
+                                   target->height,      reader->format,     format,
                                    job->options->filter};
     result = zcb_image_plan(steps, 2, NULL, &plan, sizeof(plan));
     if (result < 0)
         return result;
     *bytes = plan.peak_bytes + scale_bytes(&target->scale) + row_bytes(format, target->width);
     if (reader->orientation > 1)
-        *bytes += row_bytes(format, target->width) * target->height + row_bytes(format, target->height);
+        *bytes +=
+            row_bytes(format, target->width) * target->height + row_bytes(format, target->height);
     target->writer.work_bytes = plan.step[1].work_bytes;
     *bytes += 64 << 10; // the output's buffer
     return 0;
@@ -311,10 +314,10 @@ lease(struct job *job)
     result = zcb_image_budget_lease(job->batch->budget, bytes, UINT32_MAX, &job->memory.lease);
     if (result == -ENOBUFS)
         return because(job->outcome.why, result,
-                       "%s%s of %u x %u pixels takes %.1f MiB here; --max-mem leaves %.1f MiB",
-                       job->reader.kind != NULL ? job->reader.kind : "",
-                       job->reader.kind != NULL ? " and" : "", job->reader.width, job->reader.height,
-                       (double)bytes / (1 << 20), (double)all / (1 << 20));
+                       "it takes %.1f MiB (%u x %u pixels%s%s); --max-mem leaves %.1f MiB",
+                       (double)bytes / (1 << 20), job->reader.width, job->reader.height,
+                       job->reader.kind != NULL ? ", " : "",
+                       job->reader.kind != NULL ? job->reader.kind : "", (double)all / (1 << 20));
     if (result < 0)
         return because(job->outcome.why, result, "no memory: %s", zcb_strerror(result));
     return stop_requested ? because(job->outcome.why, -ECANCELED, "stopped") : 0;
@@ -370,8 +373,8 @@ target_rows(struct target *target, const uint8_t *row)
 
     scale_push(&target->scaler, row);
     while (result == 0) {
-        uint8_t *to = target->turned.buf != NULL ? target->turned.data + target->y * bytes
-                                                 : target->row.data;
+        uint8_t *to =
+            target->turned.buf != NULL ? target->turned.data + target->y * bytes : target->row.data;
 
         if (!scale_pull(&target->scaler, to))
             break;
@@ -386,7 +389,8 @@ target_rows(struct target *target, const uint8_t *row)
 static int
 target_turn(struct job *job, struct target *target)
 {
-    unsigned o = job->reader.orientation, pixel = zcb_image_format_info(target->writer.format)->pixel_bytes[0];
+    unsigned o = job->reader.orientation,
+             pixel = zcb_image_format_info(target->writer.format)->pixel_bytes[0];
     uint32_t w = target->width, h = target->height;
     struct block row;
     int result = memory_get(&job->memory, (size_t)target->writer.width * pixel, &row);
@@ -396,11 +400,17 @@ target_turn(struct job *job, struct target *target)
     for (uint32_t y = 0; y < target->writer.height && result == 0; y++) {
         for (uint32_t x = 0; x < target->writer.width; x++) {
             // EXIF 2.3, 4.6.4: where row 0 and column 0 of what lies in the file are seen.
-            uint32_t sx = o == 1 || o == 4 ? x : o == 2 || o == 3 ? w - 1 - x : o == 5 || o == 6 ? y : w - 1 - y;
-            uint32_t sy = o == 1 || o == 2 ? y : o == 3 || o == 4 ? h - 1 - y : o == 5 || o == 8 ? x : h - 1 - x;
+            uint32_t sx = o == 1 || o == 4   ? x
+                          : o == 2 || o == 3 ? w - 1 - x
+                          : o == 5 || o == 6 ? y
+                                             : w - 1 - y;
+            uint32_t sy = o == 1 || o == 2   ? y
+                          : o == 3 || o == 4 ? h - 1 - y
+                          : o == 5 || o == 8 ? x
+                                             : h - 1 - x;
 
-            memcpy(row.data + (size_t)x * pixel, target->turned.data + ((size_t)sy * w + sx) * pixel,
-                   pixel);
+            memcpy(row.data + (size_t)x * pixel,
+                   target->turned.data + ((size_t)sy * w + sx) * pixel, pixel);
         }
         result = target->writer.codec->write_row(&target->writer, row.data);
     }
@@ -649,8 +659,8 @@ job_run(struct batch *batch, size_t index)
         struct zcb_copies before, after;
 
         zcb_copies_thread(&before);
-        job.outcome = (struct outcome){
-            .index = index, .round = round + 1, .input_bytes = job.file.len};
+        job.outcome =
+            (struct outcome){.index = index, .round = round + 1, .input_bytes = job.file.len};
         if (round == 0)
             result = input_open(&job, options->files[index]);
         if (result == 0)

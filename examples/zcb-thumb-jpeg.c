@@ -55,8 +55,8 @@ failed(j_common_ptr cinfo)
         char text[JMSG_LENGTH_MAX];
 
         cinfo->err->format_message(cinfo, text);
-        errors->result = code == JERR_OUT_OF_MEMORY || code == JERR_NO_BACKING_STORE ? -ENOMEM
-                                                                                     : -EBADMSG;
+        errors->result =
+            code == JERR_OUT_OF_MEMORY || code == JERR_NO_BACKING_STORE ? -ENOMEM : -EBADMSG;
         because(errors->why, errors->result, "%s", text);
     }
     longjmp(errors->out, 1);
@@ -186,7 +186,8 @@ jpeg_shrink(struct reader *reader, uint32_t width, uint32_t height)
     struct jpeg_reader *jpeg = reader->state;
     unsigned by = 8;
 
-    while (by > 1 && ((reader->width + by - 1) / by < width || (reader->height + by - 1) / by < height))
+    while (by > 1 &&
+           ((reader->width + by - 1) / by < width || (reader->height + by - 1) / by < height))
         by /= 2;
     jpeg->cinfo.scale_num = 1;
     jpeg->cinfo.scale_denom = by;

@@ -32,8 +32,10 @@ static const char usage[] =
     "usage: zcb-thumb IMAGE... -o FOLDER --size WxH [option ...]\n"
     "       zcb-thumb IMAGE... --decode [option ...]\n"
     "\n"
-    "Makes small images of large ones, within a limit on memory. Proportions stay, nothing is made\n"
-    "larger, a photograph is turned the right way up. One that is broken is reported, and the others\n"
+    "Makes small images of large ones, within a limit on memory. Proportions stay, nothing is "
+    "made\n"
+    "larger, a photograph is turned the right way up. One that is broken is reported, and the "
+    "others\n"
     "are made.\n"
     "\n"
     "  -o, --output FOLDER    where they go; it is made if it is not there\n"
@@ -198,11 +200,12 @@ options_parse(int argc, char **argv, struct options *options, bool *help)
             good = number_option("--jobs", optarg, 1, MAX_JOBS, &options->jobs);
             break;
         case 'm':
-            good = number_option("--max-mem", optarg, 16 << 20, (uint64_t)1 << 40,
-                                 &options->max_mem);
+            good =
+                number_option("--max-mem", optarg, 16 << 20, (uint64_t)1 << 40, &options->max_mem);
             break;
         case 'P':
-            good = number_option("--max-pixels", optarg, 1, (uint64_t)1 << 36, &options->max_pixels);
+            good =
+                number_option("--max-pixels", optarg, 1, (uint64_t)1 << 36, &options->max_pixels);
             break;
         case 'L':
             options->lenient = true;

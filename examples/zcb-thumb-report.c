@@ -188,6 +188,7 @@ report_outcome(struct report *report, const struct outcome *outcome)
         json_outcome(options, outcome);
     else if (outcome->result == 0 && !options->quiet && (!report->bar || !isatty(STDOUT_FILENO)))
         line(report, outcome);
+    fflush(stdout); // whoever reads it wants it now
     if (report->bar && last)
         draw(report);
     pthread_mutex_unlock(&report->lock);
@@ -196,7 +197,7 @@ report_outcome(struct report *report, const struct outcome *outcome)
 enum exit_code
 report_close(struct report *report, struct batch *batch)
 {
-    enum exit_code code = report->failed_reading  ? EXIT_IMAGE
+    enum exit_code code = report->failed_reading   ? EXIT_IMAGE
                           : report->failed_writing ? EXIT_STORAGE
                                                    : EXIT_DONE;
 

@@ -6,7 +6,8 @@
 
 #include <zcbuf/adapt/image.h>
 
-#define LANES 16 // floats that are worked on at a time: a number the compiler knows, so it can use SIMD
+#define LANES                                                                                      \
+    16 // floats that are worked on at a time: a number the compiler knows, so it can use SIMD
 #define BAND 2048 // floats of a row that go through all sums while they are in the cache
 
 // ---- weights
@@ -148,9 +149,8 @@ scale_start(struct scaler *scaler, const struct scale *scale, void *memory)
     divide(scaler, scale, memory);
     memset(scaler->row, 0, scaler->row_floats * sizeof(float)); // what pads it is never written
     for (uint32_t i = 0; i < scale->out_width; i++) {
-        scaler->across_at[2 * (size_t)i + 1] =
-            window(scale->filter, scale->in_width, scale->out_width, i,
-                   &scaler->across_at[2 * (size_t)i]);
+        scaler->across_at[2 * (size_t)i + 1] = window(
+            scale->filter, scale->in_width, scale->out_width, i, &scaler->across_at[2 * (size_t)i]);
         weights(scale->filter, scale->in_width, scale->out_width, i,
                 scaler->across + (size_t)i * scaler->taps_across);
     }
@@ -230,7 +230,8 @@ scale_push(struct scaler *s, const uint8_t *row)
         load(s, row, from, n);
         for (uint32_t o = s->first; o < s->next; o++) {
             unsigned slot = o % s->row_slots;
-            uint32_t start, count = window(s->is.filter, s->is.in_height, s->is.out_height, o, &start);
+            uint32_t start,
+                count = window(s->is.filter, s->is.in_height, s->is.out_height, o, &start);
 
             if (s->y - start < count)
                 add(s->sums + slot * s->row_floats + from, s->row + from,

@@ -34,9 +34,9 @@ struct scaler {
     uint32_t taps_down, taps_across;
     float *row, *sums, *down;
     float *across;
-    uint32_t *across_at; // for each pixel of a row out: where it begins, and how many
-    float *narrow;       // a row out before it is rounded
-    uint32_t y;          // rows in
+    uint32_t *across_at;  // for each pixel of a row out: where it begins, and how many
+    float *narrow;        // a row out before it is rounded
+    uint32_t y;           // rows in
     uint32_t first, next; // rows out being made: first <= o < next
 };
 

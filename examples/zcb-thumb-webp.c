@@ -97,9 +97,7 @@ webp_open(struct reader *reader)
     reader->orientation = webp_orientation(reader->data, reader->len);
     reader->kind = webp->features.format == 2 ? "lossless" : NULL;
     reader->step.codec = webp->features.format == 2 ? ZCB_IMAGE_WEBP_LOSSLESS : ZCB_IMAGE_WEBP;
-    // A lossy image has its alpha beside, lossless: kept whole, once as it is coded and once as it is.
-    if (webp->features.format != 2 && webp->features.has_alpha)
-        reader->step.extra = 2 * (size_t)reader->width * reader->height;
+    reader->step.file_format = webp->features.has_alpha ? ZCB_IMAGE_RGBA : ZCB_IMAGE_YUV420;
     return 0;
 }
 
@@ -145,7 +143,8 @@ webp_whole(struct reader *reader, const struct zcb_image_buf *image)
     if (decoder == NULL)
         return because(reader->why, -ENOMEM, "libwebp has not enough memory");
     // A piece more each time, at the same address: it copies nothing, and what it has read can go.
-    for (size_t have = 0; status == VP8_STATUS_SUSPENDED && have < reader->len && !stop_requested;) {
+    for (size_t have = 0;
+         status == VP8_STATUS_SUSPENDED && have < reader->len && !stop_requested;) {
         have += reader->len - have < STEP ? reader->len - have : STEP;
         status = WebPIUpdate(decoder, reader->data, have);
         reader->passed(reader->passed_ctx);

@@ -46,8 +46,7 @@ run_all(struct batch *batch)
     if (pthread_attr_init(&attributes) != 0)
         return EXIT_INTERNAL;
     (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    while (started + 1 < jobs &&
-           pthread_create(&threads[started], &attributes, work, &crew) == 0)
+    while (started + 1 < jobs && pthread_create(&threads[started], &attributes, work, &crew) == 0)
         started++;
     work(&crew); // this thread is one of them
     for (unsigned i = 0; i < started; i++)

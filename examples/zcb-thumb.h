@@ -57,12 +57,12 @@ struct folder {
     struct identity {
         dev_t device;
         ino_t inode;
-    } *inputs; // sorted
+    } * inputs; // sorted
     size_t input_count;
     struct taken {
         char *name;
         size_t by; // of the inputs
-    } *taken; // sorted, the first input with a name before all others with it
+    } * taken;     // sorted, the first input with a name before all others with it
     size_t taken_count;
 };
 

@@ -25,6 +25,7 @@
 struct image {
     const char *kind;
     unsigned width, height, channels, bits;
+    unsigned noise; // bits of it
     FILE *file;
     uint64_t random;
 };
@@ -33,11 +34,12 @@ static unsigned
 sample(struct image *image, unsigned x, unsigned y, unsigned c)
 {
     bool alpha = image->channels % 2 == 0 && c == image->channels - 1;
-    unsigned of = image->width > 1 ? image->width - 1 : 1, down = image->height > 1 ? image->height - 1 : 1;
+    unsigned of = image->width > 1 ? image->width - 1 : 1,
+             down = image->height > 1 ? image->height - 1 : 1;
     int value, noise;
 
     image->random = image->random * 6364136223846793005u + 1442695040888963407u;
-    noise = (int)(image->random >> 61) - 4;
+    noise = (int)(image->random >> (64 - image->noise)) - (1 << (image->noise - 1));
     if (alpha || c == 1)
         value = (int)((uint64_t)y * 255 / down);
     else
@@ -117,8 +119,8 @@ make_png(struct image *image)
     bool indexed = strcmp(image->kind, "png-indexed") == 0;
     bool transparent = strcmp(image->kind, "png-transparent") == 0;
     bool bits = strcmp(image->kind, "png-bits") == 0;
-    struct spng_ihdr ihdr = {image->width, image->height, (uint8_t)image->bits,
-                             colours[image->channels], 0, 0, 0};
+    struct spng_ihdr ihdr = {
+        image->width, image->height, (uint8_t)image->bits, colours[image->channels], 0, 0, 0};
     size_t bytes = (size_t)image->width * image->channels * image->bits / 8;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
     uint8_t *row = calloc(1, bytes);
@@ -130,8 +132,8 @@ make_png(struct image *image)
 
         ihdr.color_type = 3;
         for (unsigned i = 0; i < 256; i++) // three bits of red, three of green
-            palette.entries[i] = (struct spng_plte_entry){
-                (uint8_t)((i >> 3 & 7) * 255 / 7), (uint8_t)((i & 7) * 255 / 7), 128, 0};
+            palette.entries[i] = (struct spng_plte_entry){(uint8_t)((i >> 3 & 7) * 255 / 7),
+                                                          (uint8_t)((i & 7) * 255 / 7), 128, 0};
         spng_set_ihdr(ctx, &ihdr);
         spng_set_plte(ctx, &palette);
     }
@@ -205,9 +207,8 @@ make_webp(struct image *image)
     picture.height = (int)image->height;
     picture.writer = webp_bytes;
     picture.custom_ptr = image->file;
-    good = image->channels == 4
-               ? WebPPictureImportRGBA(&picture, pixels, (int)image->width * 4)
-               : WebPPictureImportRGB(&picture, pixels, (int)image->width * 3);
+    good = image->channels == 4 ? WebPPictureImportRGBA(&picture, pixels, (int)image->width * 4)
+                                : WebPPictureImportRGB(&picture, pixels, (int)image->width * 3);
     good = good && WebPEncode(&config, &picture);
     WebPPictureFree(&picture);
     free(pixels);
@@ -220,9 +221,9 @@ static int
 make_avif(struct image *image)
 {
     bool gray = strcmp(image->kind, "avif-gray") == 0;
-    avifImage *yuv = avifImageCreate(image->width, image->height,
-                                     strcmp(image->kind, "avif-10") == 0 ? 10 : 8,
-                                     gray ? AVIF_PIXEL_FORMAT_YUV400 : AVIF_PIXEL_FORMAT_YUV420);
+    avifImage *yuv =
+        avifImageCreate(image->width, image->height, strcmp(image->kind, "avif-10") == 0 ? 10 : 8,
+                        gray ? AVIF_PIXEL_FORMAT_YUV400 : AVIF_PIXEL_FORMAT_YUV420);
     avifEncoder *encoder = avifEncoderCreate();
     avifRWData out = AVIF_DATA_EMPTY;
     avifRGBImage rgb;
@@ -258,6 +259,7 @@ static const struct kind {
 } kinds[] = {
     {"jpeg", 3, 8, make_jpeg},
     {"jpeg-low", 3, 8, make_jpeg},
+    {"jpeg-large", 3, 8, make_jpeg},
     {"jpeg-444", 3, 8, make_jpeg},
     {"jpeg-gray", 1, 8, make_jpeg},
     {"jpeg-cmyk", 4, 8, make_jpeg},
@@ -312,6 +314,7 @@ main(int argc, char **argv)
     image.kind = kind->name;
     image.channels = kind->channels;
     image.bits = kind->bits;
+    image.noise = strcmp(kind->name, "jpeg-large") == 0 ? 6 : 3;
     image.width = (unsigned)strtoul(argv[2], NULL, 10);
     image.height = (unsigned)strtoul(argv[3], NULL, 10);
     image.file = fopen(argv[4], "wb");

@@ -111,7 +111,8 @@ compare_pixel(const struct scale *s, const double sum[4], const uint8_t *row, ui
 {
     const struct zcb_image_format_info *in = zcb_image_format_info(s->in_format);
     const struct zcb_image_format_info *out = zcb_image_format_info(s->out_format);
-    double alpha = in->has_alpha ? sum[in->channels - 1] : 1, most = out->sample_bits == 8 ? 255 : 65535;
+    double alpha = in->has_alpha ? sum[in->channels - 1] : 1,
+           most = out->sample_bits == 8 ? 255 : 65535;
     bool gray = in->channels <= 2;
     // Half a step of rounding and what a float loses, which small alphas make large.
     double slack = (0.5 + 0.02) / most + 2e-5 + (out->has_alpha ? 4e-6 / fmax(alpha, 1e-4) : 0);
@@ -128,9 +129,9 @@ compare_pixel(const struct scale *s, const double sum[4], const uint8_t *row, ui
         if (out->has_alpha && alpha < 1e-3 && c != out->channels - 1u)
             continue; // a colour that nobody sees
         if (fabs(is - clamped(want)) > slack) {
-            printf("%s to %s, %ux%u to %ux%u, filter %d, at x %u channel %u: %f, not %f\n", in->name,
-                   out->name, s->in_width, s->in_height, s->out_width, s->out_height, s->filter, x,
-                   c, is * most, clamped(want) * most);
+            printf("%s to %s, %ux%u to %ux%u, filter %d, at x %u channel %u: %f, not %f\n",
+                   in->name, out->name, s->in_width, s->in_height, s->out_width, s->out_height,
+                   s->filter, x, c, is * most, clamped(want) * most);
             fail();
         }
     }
@@ -144,7 +145,8 @@ compare(const struct scale *s, int kind)
     size_t stride = (size_t)s->in_width * in->pixel_bytes[0];
     size_t need = scale_bytes(s);
     // To the byte, so that a sanitizer sees what goes beyond.
-    uint8_t *pixels = malloc(stride * s->in_height), *row = malloc((size_t)s->out_width * out->pixel_bytes[0]);
+    uint8_t *pixels = malloc(stride * s->in_height),
+            *row = malloc((size_t)s->out_width * out->pixel_bytes[0]);
     void *memory = aligned_alloc(64, (need + 63) / 64 * 64);
     struct scaler scaler;
     uint32_t y = 0;
@@ -203,15 +205,15 @@ static void
 sizes_at_the_edges(void **state)
 {
     static const uint32_t sizes[][4] = {
-        {1, 1, 1, 1},       {2, 2, 1, 1},     {3000, 1, 1, 1},  {1, 3000, 1, 1}, {2, 3000, 2, 1},
-        {700, 5, 699, 5},   {5, 700, 5, 699}, {683, 2, 682, 1}, {33, 33, 33, 33}, {2049, 3, 2048, 2},
-        {512, 512, 2, 511},
+        {1, 1, 1, 1},     {2, 2, 1, 1},       {3000, 1, 1, 1},    {1, 3000, 1, 1},
+        {2, 3000, 2, 1},  {700, 5, 699, 5},   {5, 700, 5, 699},   {683, 2, 682, 1},
+        {33, 33, 33, 33}, {2049, 3, 2048, 2}, {512, 512, 2, 511},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (int filter = FILTER_AREA; filter <= FILTER_LANCZOS; filter++) {
-            struct scale s = {sizes[i][0],    sizes[i][1],        sizes[i][2],        sizes[i][3],
+            struct scale s = {sizes[i][0],    sizes[i][1],    sizes[i][2],        sizes[i][3],
                               ZCB_IMAGE_RGBA, ZCB_IMAGE_RGBA, (enum filter)filter};
 
             if ((uint64_t)s.in_width * s.in_height * s.out_width * s.out_height < 300000000)
