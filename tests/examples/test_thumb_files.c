@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Image files that become shorter before, while and after zcb-thumb reads them, a thousand times: it
-// does not crash, and what it calls done is what the whole file gives.
+// does not crash, and what it calls done is what the whole file gives. And files in which some bytes
+// are wrong: whatever comes of it, it is within what was planned, and nothing is left behind.
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -171,7 +172,7 @@ cut_soon(void *ctx)
 }
 
 static void
-run(struct batch *batch, enum when when, unsigned counts[2])
+run(struct batch *batch, enum when when, unsigned count[2])
 {
     unsigned rows = 200; // JPEG leaves out every other one here
     pthread_t thread;
@@ -194,7 +195,7 @@ run(struct batch *batch, enum when when, unsigned counts[2])
         assert_int_equal(pthread_join(thread, NULL), 0);
     if (when == AFTER)
         assert_int_equal(truncate(path, (off_t)cut_to), 0);
-    counts[r == 0]++;
+    count[r == 0]++;
     if (r == 0) {
         assert_true(when == AFTER || when == RACING);
         assert_int_equal(read_file(wanted, result), reference_len);
@@ -234,8 +235,10 @@ batch_close(struct batch *batch)
     zcb_image_budget_destroy(&batch->budget);
 }
 
-static void
-a_thousand_files_that_become_shorter(void **state)
+// Calls `test` with each kind that is here, its file as `original` and what comes of it as
+// `reference`. How many there were.
+static unsigned
+each_kind(void (*test)(struct batch *batch))
 {
     const char *maker = getenv("ZCB_MAKE_IMAGES");
     char *files[] = {path, NULL};
@@ -252,10 +255,9 @@ a_thousand_files_that_become_shorter(void **state)
         .max_pixels = 1 << 20,
         .repeat = 1,
     };
-    unsigned counts[4][2] = {{0}}, total = 0, of_kinds = 0;
+    unsigned of_kinds = 0;
     struct batch batch;
 
-    (void)state;
     assert_non_null(maker);
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         char command[512];
@@ -271,29 +273,114 @@ a_thousand_files_that_become_shorter(void **state)
         assert_int_equal(job_run(&batch, 0), 0);
         reference_len = read_file(wanted, reference);
         assert_true(reference_len > 100);
-        for (unsigned i = 0; i < 160; i++) { // 7 kinds: 1120
-            enum when when = i % 8 < 2 ? BEFORE : i % 8 < 5 ? DURING : i % 8 < 7 ? RACING : AFTER;
-
-            run(&batch, when, counts[when]);
-            total++;
-        }
+        test(&batch);
         (void)unlink(wanted);
         assert_int_equal(files_made(), 0); // no halves either
         batch_close(&batch);
     }
-    printf(
-        "%u kinds, %u files: before %u refused, during %u refused, racing %u refused and %u done, "
-        "after %u done\n",
-        of_kinds, total, counts[BEFORE][0], counts[DURING][0], counts[RACING][0], counts[RACING][1],
-        counts[AFTER][1]);
+    return of_kinds;
+}
+
+static unsigned counts[4][2];
+
+static void
+cut_one_kind(struct batch *batch)
+{
+    for (unsigned i = 0; i < 160; i++) { // 7 kinds: 1120
+        enum when when = i % 8 < 2 ? BEFORE : i % 8 < 5 ? DURING : i % 8 < 7 ? RACING : AFTER;
+
+        run(batch, when, counts[when]);
+    }
+}
+
+static void
+a_thousand_files_that_become_shorter(void **state)
+{
+    unsigned of_kinds = each_kind(cut_one_kind);
+
+    (void)state;
+    printf("%u kinds: before %u refused, during %u refused, racing %u refused and %u done, after "
+           "%u done\n",
+           of_kinds, counts[BEFORE][0], counts[DURING][0], counts[RACING][0], counts[RACING][1],
+           counts[AFTER][1]);
     assert_true(of_kinds >= 2);
     assert_int_equal(counts[BEFORE][1] + counts[DURING][1] + counts[AFTER][0], 0);
+}
+
+static unsigned refused, accepted;
+
+static void
+mutate(uint8_t *data, size_t *len)
+{
+    size_t n = 1 + zcb_test_below(&seed, 8);
+
+    // Headers are where most can go wrong.
+    for (size_t i = 0; i < n; i++) {
+        size_t at = zcb_test_below(&seed, zcb_test_below(&seed, 2) == 0 ? 200 : *len);
+
+        switch (zcb_test_below(&seed, 4)) {
+        case 0:
+            data[at] = (uint8_t)zcb_test_below(&seed, 256);
+            break;
+        case 1:
+            data[at] ^= (uint8_t)(1u << zcb_test_below(&seed, 8));
+            break;
+        case 2:
+            data[at] = zcb_test_below(&seed, 2) == 0 ? 0 : 255;
+            break;
+        default: { // a piece of itself, elsewhere
+            size_t from = zcb_test_below(&seed, *len), part = zcb_test_below(&seed, 64);
+
+            part = part < *len - from ? part : *len - from;
+            part = part < *len - at ? part : *len - at;
+            memmove(data + at, data + from, part);
+        }
+        }
+    }
+    if (zcb_test_below(&seed, 8) == 0)
+        *len = 1 + zcb_test_below(&seed, *len);
+}
+
+static void
+mutate_one_kind(struct batch *batch)
+{
+    static uint8_t kept[MAX_FILE];
+    size_t kept_len = original_len;
+
+    memcpy(kept, original, original_len);
+    for (size_t i = 0; i < zcb_test_rounds(100); i++) {
+        int r;
+
+        mutate(original, &original_len);
+        write_original();
+        (void)unlink(wanted);
+        r = job_run(batch, 0);
+        assert_true(last.used_bytes <= last.leased_bytes);
+        assert_true((r == 0) == is_made());
+        assert_true(r == 0 || last.why[0] != '\0');
+        accepted += r == 0;
+        refused += r != 0;
+        memcpy(original, kept, kept_len);
+        original_len = kept_len;
+    }
+}
+
+static void
+files_in_which_bytes_are_wrong(void **state)
+{
+    (void)state;
+    assert_true(each_kind(mutate_one_kind) >= 2);
+    printf("%u refused, %u accepted\n", refused, accepted);
+    assert_true(refused > accepted / 4);
 }
 
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_thousand_files_that_become_shorter)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_files_that_become_shorter),
+        cmocka_unit_test(files_in_which_bytes_are_wrong),
+    };
     char command[64];
     int failed;
 
