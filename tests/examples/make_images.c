@@ -198,7 +198,7 @@ make_webp(struct image *image)
     for (unsigned y = 0; y < image->height; y++)
         fill_row(image, y, pixels + (size_t)y * image->width * image->channels);
     config.method = 0;
-    config.quality = 75;
+    config.quality = strcmp(image->kind, "webp-large") == 0 ? 90 : 75;
     config.lossless = strcmp(image->kind, "webp-lossless") == 0;
     if (config.lossless)
         config.quality = 0;
@@ -280,6 +280,7 @@ static const struct kind {
 #endif
 #if HAVE_WEBP
     {"webp", 3, 8, make_webp},
+    {"webp-large", 3, 8, make_webp},
     {"webp-lossless", 3, 8, make_webp},
     {"webp-alpha", 4, 8, make_webp},
 #endif
@@ -314,7 +315,7 @@ main(int argc, char **argv)
     image.kind = kind->name;
     image.channels = kind->channels;
     image.bits = kind->bits;
-    image.noise = strcmp(kind->name, "jpeg-large") == 0 ? 6 : 3;
+    image.noise = strstr(kind->name, "-large") != NULL ? 6 : 3;
     image.width = (unsigned)strtoul(argv[2], NULL, 10);
     image.height = (unsigned)strtoul(argv[3], NULL, 10);
     image.file = fopen(argv[4], "wb");

@@ -65,7 +65,7 @@ class Budget(Case):
         self.check_decode("png", 3)
 
     def test_a_webp_is_decoded_in_24_mb_more_than_its_pixels(self):
-        self.check_decode("webp", 3)
+        self.check_decode("webp-large", 3)
 
     def test_a_jpeg_becomes_small_in_24_mb(self):
         summary = self.check_stream("jpeg-large")
@@ -76,7 +76,7 @@ class Budget(Case):
         self.assertGreater(summary["input_bytes"], MARGIN)  # the file alone would be too much
 
     def test_a_webp_becomes_small_in_24_mb(self):
-        self.check_stream("webp")
+        self.check_stream("webp-large")
 
     def test_several_sizes_and_formats_in_24_mb(self):
         for format in "jpeg", "png", "webp":
