@@ -256,10 +256,11 @@ static const struct kind {
     const char *name;
     unsigned channels, bits;
     int (*make)(struct image *image);
+    unsigned noise; // 0: 3 bits
 } kinds[] = {
     {"jpeg", 3, 8, make_jpeg},
     {"jpeg-low", 3, 8, make_jpeg},
-    {"jpeg-large", 3, 8, make_jpeg},
+    {"jpeg-large", 3, 8, make_jpeg, 6},
     {"jpeg-444", 3, 8, make_jpeg},
     {"jpeg-gray", 1, 8, make_jpeg},
     {"jpeg-cmyk", 4, 8, make_jpeg},
@@ -280,7 +281,7 @@ static const struct kind {
 #endif
 #if HAVE_WEBP
     {"webp", 3, 8, make_webp},
-    {"webp-large", 3, 8, make_webp},
+    {"webp-large", 3, 8, make_webp, 4},
     {"webp-lossless", 3, 8, make_webp},
     {"webp-alpha", 4, 8, make_webp},
 #endif
@@ -315,7 +316,7 @@ main(int argc, char **argv)
     image.kind = kind->name;
     image.channels = kind->channels;
     image.bits = kind->bits;
-    image.noise = strstr(kind->name, "-large") != NULL ? 6 : 3;
+    image.noise = kind->noise != 0 ? kind->noise : 3;
     image.width = (unsigned)strtoul(argv[2], NULL, 10);
     image.height = (unsigned)strtoul(argv[3], NULL, 10);
     image.file = fopen(argv[4], "wb");
