@@ -285,6 +285,17 @@ class Broken(ThumbCase):
                 self.assertEqual([f["file"] for f in files if f["ok"]], [whole])
                 self.assertEqual(self.left(), ["whole.png"])
 
+    def test_a_cut_behind_the_pixels_is_one_too(self):
+        if has("avif"):
+            box = struct.pack(">I4s", 100, b"free") + bytes(92)
+            data = self.bytes(self.image("avif")) + box
+            self.thumb(self.file(data))
+            self.assertIn("ends early", self.assert_refused(data[:-1]))
+        if has("webp"):
+            data = images.turned(self.bytes(self.image("webp")), 1)
+            self.thumb(self.file(data))
+            self.assertIn("ends early", self.assert_refused(data[:-1]))
+
     def test_lenient_takes_what_is_there(self):
         data = self.bytes(self.image("jpeg", 160, 120))
         path = self.file(data[:len(data) // 2])
