@@ -43,7 +43,7 @@ jpeg_bytes(const struct image_codec_ask *ask, bool whole)
     uint64_t rows = 64 * KIB + (uint64_t)ask->width * ask->samples * (ask->lower ? 7 : 3);
     uint64_t pixels = plan_mul(padded(ask->width, 32), padded(ask->height, 32));
 
-    return whole ? plan_add(rows, plan_mul(pixels, ask->samples) / 2) : rows;
+    return whole ? plan_add(rows, plan_mul(pixels / 2, ask->samples)) : rows;
 }
 
 static uint64_t
@@ -94,7 +94,7 @@ avif_bytes(const struct image_codec_ask *ask)
         quarters = 2 * ask->samples + codecs * (4 + threads);
     if (ask->deep)
         quarters *= 2;
-    return plan_add(plan_mul(pixels, quarters) / 4,
+    return plan_add(plan_mul(pixels / 4, quarters),
                     codecs * (MIB + threads * MIB / 2) * (ask->encodes ? 4 : 1));
 }
 

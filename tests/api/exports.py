@@ -7,8 +7,8 @@ usage: exports.py SOURCE_ROOT BUILD_ROOT SHARED_LIBRARY COMPILER
 Declarations are found behind the preprocessor, by the attribute that ZCB_API stands for, so that
 those made by a macro count as well. Exit 77: no nm here.
 
-What stands for the packet engines where there is no Linux is in no library here: it is compiled
-alone, and has to have all of theirs.
+What stands for the packet engines and for the system's memory where there is no Linux is in no
+library here: it is compiled alone, and has to have all of theirs.
 """
 
 import pathlib
@@ -84,12 +84,16 @@ def main():
     engines = (declared(["zcbuf/adapt/frame_io.h"], flags, compiler) -
                declared(["zcbuf/zcbuf.h"], flags, compiler))
     none = stands_in(source / "src" / "adapt" / "frame_io_none.c", flags, compiler)
+    memory = stands_in(source / "src" / "adapt" / "image_memory_other.c",
+                       flags + [f"-I{source / 'src'}"], compiler)
 
     failures = []
     failures += [f"exported without the prefix: {n}" for n in sorted(there) if not n.startswith("zcb_")]
     failures += [f"declared in a public header, not exported: {n}" for n in sorted(promised - there)]
     failures += [f"exported, but in no public header: {n}" for n in sorted(there - promised)]
     failures += [f"declared in frame_io.h, not in frame_io_none.c: {n}" for n in sorted(engines - none)]
+    if memory != {"zcb_image_memory"}:
+        failures.append(f"in image_memory_other.c: {sorted(memory)}")
     if not promised or not engines:
         failures.append("no public declaration was found at all")
     print("\n".join(failures))

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <zcbuf/adapt/image_budget.h>
+#include "adapt/image_budget.h"
 
 struct request {
     struct zcb_image_budget *budget;
@@ -59,8 +59,8 @@ ask(void *arg)
     return NULL;
 }
 
-// Starts a thread that asks, and waits until it is the last in the queue. (On a machine so slow that
-// those before it have given up, it may have been answered.)
+// Starts a thread that asks, and waits until it is the last in the queue. (On a machine so slow
+// that those before it have given up, it may have been answered.)
 static void
 queue_up(struct request *request, struct zcb_image_budget *budget, size_t bytes,
          uint32_t timeout_ms)
@@ -245,6 +245,40 @@ the_queue_holds_when_its_last_or_a_middle_one_leaves(void **state)
     assert_int_equal(join(&later), 0);
     zcb_image_lease_end(&first.lease);
     zcb_image_lease_end(&later.lease);
+    must_be(budget, 0, 0);
+    zcb_image_budget_destroy(&budget);
+}
+
+// Time is over, and before the thread has the lock again it is served: the lease is its own. Under
+// the budget's own lock, as no call can be made to come just then.
+static void
+who_is_served_when_the_time_is_over_has_the_lease(void **state)
+{
+    struct zcb_image_budget *budget = must_budget(100);
+    struct zcb_image_lease *held = must_lease(budget, 100);
+    const struct timespec nap = {.tv_nsec = 200000000};
+    struct request request;
+
+    (void)state;
+    queue_up(&request, budget, 60, 50);
+    pthread_mutex_lock(&budget->lock);
+    if (budget->first != NULL) { // else the machine is too slow, and it has left
+        nanosleep(&nap, NULL);
+        held->bytes -= 60;
+        budget->first->granted = true;
+        budget->first = NULL;
+        budget->last = &budget->first;
+        budget->stats.waiting--;
+        pthread_mutex_unlock(&budget->lock);
+        assert_int_equal(join(&request), 0);
+        assert_int_equal(stats_of(budget).timeouts, 0);
+        zcb_image_lease_end(&request.lease);
+        must_be(budget, 40, 0);
+    } else {
+        pthread_mutex_unlock(&budget->lock);
+        assert_int_equal(join(&request), -ETIMEDOUT);
+    }
+    zcb_image_lease_end(&held);
     must_be(budget, 0, 0);
     zcb_image_budget_destroy(&budget);
 }
@@ -520,6 +554,7 @@ main(void)
         cmocka_unit_test(what_is_freed_after_the_end_serves_those_who_wait),
         cmocka_unit_test(who_gives_up_lets_the_next_go),
         cmocka_unit_test(the_queue_holds_when_its_last_or_a_middle_one_leaves),
+        cmocka_unit_test(who_is_served_when_the_time_is_over_has_the_lease),
         cmocka_unit_test(closing_sends_all_away),
         cmocka_unit_test(a_cancelled_thread_waits_to_the_end),
         cmocka_unit_test(a_crowd_never_has_more_than_the_total),

@@ -136,15 +136,15 @@ without_groups_it_is_what_the_machine_has(void **state)
 static void
 what_is_missing_or_nonsense_is_no_limit(void **state)
 {
-    static const char *const nonsense[] = {"",
-                                           "\n",
-                                           "MemTotal:\nMemAvailable:\n",
-                                           "MemTotal: kB\nMemAvailable: -5 kB\n",
-                                           "MemTotal: 0x10 kB\nMemAvailable: 12kB\n",
-                                           "MemTotal 16\nMemAvailable 8\n",
-                                           "MemTotal: 99999999999999999999999999 kB\n"
-                                           "MemAvailable: 18446744073709551615 kB\n",
-                                           "MemTotal: 18014398509481984 kB\n"};
+    static const char *const nonsense[] = {
+        "",
+        "\n",
+        "MemTotal:\nMemAvailable:\n",
+        "MemTotal: kB\nMemAvailable: -5 kB\n",
+        "MemTotal: 0x10 kB\nMemAvailable: 12kB\n",
+        "MemTotal 16\nMemAvailable 8\n",
+        "MemTotal: 99999999999999999999999 kB\nMemAvailable: 18446744073709551615 kB\n",
+        "MemTotal: 18014398509481984 kB\n"};
     struct zcb_image_memory memory;
 
     (void)state;
@@ -315,6 +315,11 @@ a_container_sees_its_part_of_the_tree(void **state)
         assert_int_equal(look().group_limit, 2 * MIB);
         CHECK(unlink(path_of(containers[i].where)) == 0);
     }
+    // A name that begins as the mount's top does: what is left of it is no path.
+    put("/proc/self/cgroup", "0::/docker/abcd\n");
+    put("/proc/self/mountinfo", "1 2 0:1 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n");
+    put("/sys/fs/cgroupd/memory.max", "1\n");
+    no_groups();
     // The group's path goes out of the mount: never read there.
     put("/proc/self/cgroup", "0::/../secret\n");
     put("/proc/self/mountinfo", V2_MOUNT);

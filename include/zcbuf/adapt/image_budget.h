@@ -35,23 +35,25 @@
 //     charge, uncharge                 what cannot be hooked (libjpeg, libwebp, libavif: the plan's
 //                                      work_bytes), and frames out of a pool that jobs share
 //
-// A pool that jobs share, for frames that are used again without a page fault: one arrangement keeps
-// the promise. Buffers that are out belong to the lease of the job that has them; idle ones belong
-// to `keep_bytes`, a part of the total that no lease gets.
+// A pool that jobs share, for frames that are used again without a page fault: one arrangement
+// keeps the promise. Buffers that are out belong to the lease of the job that has them; idle ones
+// belong to `keep_bytes`, a part of the total that no lease gets.
 //
-//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, any source
-//     2  before acquire:    zcb_image_lease_charge(lease, layout.bytes), -ENOBUFS: beyond the lease
-//     3  after release:     zcb_image_lease_uncharge(lease, layout.bytes)
-//     4  end of the job, when its frames are back:    zcb_pool_trim(pool, keep_bytes), then
-//                                                     zcb_image_lease_end(&lease)
+//     1  pool with ZCB_POOL_NO_CACHE, max_bytes = the budget's total, a tier for the frames
+//     2  before acquire:    zcb_image_lease_charge(lease, what the buffer takes)
+//     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
+//                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle; what is released after it is still covered
-// by its job's lease until that job has trimmed, too. So memory of the pool is never more than what
-// is leased and keep_bytes. Ask for one lease a job, before its first frame: a job that holds one
-// lease and waits for another may wait for a job that does the same.
+// Why this holds: trim leaves at most keep_bytes idle, and what is released after it is still
+// charged to its job until that one has trimmed, too. So the pool has never more than what is
+// charged and keep_bytes. A job that does not need the bytes for something else leaves frames
+// charged to its end, and trims once.
 //
-// Threads: a budget and a lease: any threads, at once. destroy, close of a lease (end): ordered by
-// the caller after other calls on that object; memory from a lease may be freed later, by any
+// Ask for one lease a job, before its first allocation: a job that holds one lease and waits for
+// another may wait for a job that does the same.
+//
+// Threads: a budget and a lease: any threads, at once. destroy and end come after all other calls
+// for that object, ordered by the caller; but memory from a lease may be freed later, by any
 // thread. A thread that waits is not cancelled (pthread_cancel) before its wait is over. Not for
 // signal handlers. fork: used on the parent's side only.
 //
@@ -154,12 +156,13 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_budget_stats(struct zcb_image_budget *budge
 
 // ---- lease
 
-// `bytes` of the budget, the caller's until zcb_image_lease_end(). Waits up to timeout_ms (0: not at
-// all; UINT32_MAX: no limit) until they are free and all who asked before have been served: who asks
-// for much is not overtaken by those who ask for little, so everybody's turn comes. 0 bytes are a
-// lease, too.
-// 0; -EINVAL; -ENOBUFS (more than leases can have in all: at once; do it in smaller steps, or refuse
-// it); -EAGAIN (timeout 0: not free, or others wait); -ETIMEDOUT; -ECANCELED (closed); -ENOMEM.
+// `bytes` of the budget, the caller's until zcb_image_lease_end(). Waits up to timeout_ms (0: not
+// at all; UINT32_MAX: no limit) until they are free and all who asked before have been served: who
+// asks for much is not overtaken by those who ask for little, so everybody's turn comes. 0 bytes
+// are a lease, too.
+// 0; -EINVAL; -ENOBUFS (more than leases can have in all: at once; do it in smaller steps, or
+// refuse it); -EAGAIN (timeout 0: not free, or others wait); -ETIMEDOUT; -ECANCELED (closed);
+// -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_image_budget_lease(struct zcb_image_budget *budget, size_t bytes,
                                                   uint32_t timeout_ms,
                                                   struct zcb_image_lease **out);
@@ -172,9 +175,9 @@ ZCB_API ZCB_MUST_CHECK int zcb_image_lease_grow(struct zcb_image_lease *lease, s
 // Gives `bytes` back early, at most what is not used (SIZE_MAX: all of that). Returns how many.
 ZCB_API size_t zcb_image_lease_give_back(struct zcb_image_lease *lease, size_t bytes);
 
-// The job is over: *lease becomes NULL; NULL is fine. All is free for others, but what was allocated
-// from the lease and is still out (a packet that somebody reads, a pool's slab): that comes back
-// when it is freed. What was charged by zcb_image_lease_charge() ends here.
+// The job is over: *lease becomes NULL; NULL is fine. All is free for others, but what was
+// allocated from the lease and is still out (a packet that somebody reads, a pool's slab): that
+// comes back when it is freed. What was charged by zcb_image_lease_charge() ends here.
 ZCB_API void zcb_image_lease_end(struct zcb_image_lease **lease);
 
 struct zcb_image_lease_stats {
@@ -200,8 +203,8 @@ ZCB_API void zcb_image_lease_uncharge(struct zcb_image_lease *lease, size_t byte
 
 // malloc and its kin on a lease: `len` and 16 bytes of bookkeeping are charged; NULL: beyond the
 // lease, or the system has none. Memory is aligned as malloc's is. len 0 gives a block that can be
-// freed. realloc of NULL is malloc; it charges the new block before it lets go of the old one, as
-// both are there meanwhile; when it fails the old block stays. Free only with
+// freed. realloc of NULL is malloc; to make a block larger it charges the new one before it lets go
+// of the old one, as both are there meanwhile; when it fails the old block stays. Free only with
 // zcb_image_lease_free(), which finds the lease by itself, also after its end; NULL is fine.
 //
 // libpng: png_create_read_struct_2(.., lease, my_malloc, my_free), with functions that call these
@@ -215,8 +218,8 @@ ZCB_API void zcb_image_lease_free(void *ptr);
 // Fills in *out with a source that takes memory from `base` (NULL: pages) and charges it to the
 // lease, whole pages of 4096 bytes; beyond the lease its alloc is NULL, so that a pool made on it
 // says -ENOMEM. Give such a pool a slab_size that fits the lease. `base` must outlive it, and is
-// not closed by it. It is freed by close: a pool does that; call out->close(out->ctx) yourself, after
-// the last buffer, if no pool was made of it. One pool per source.
+// not closed by it. It is freed by close: a pool does that; call out->close(out->ctx) yourself,
+// after the last buffer, if no pool was made of it. One pool per source.
 // 0; -EINVAL; -ENOMEM.
 ZCB_API ZCB_MUST_CHECK int zcb_image_lease_source(struct zcb_image_lease *lease,
                                                   const struct zcb_source *base,
@@ -273,8 +276,8 @@ struct zcb_image_step {
     uint8_t radius;  // SCALE: of the filter. 0: 3, Lanczos-3
     uint32_t flags;  // ZCB_IMAGE_STREAMS
     uint32_t rows;   // STREAMS: rows of the output that are held at a time. 0: 16
-    // DECODE: the file's length, mapped. ENCODE without STREAMS: the most that comes out; 0: as much
-    // as the pixels that go in, and 64 KiB.
+    // DECODE: the file's length, mapped. ENCODE without STREAMS: the most that comes out; 0: as
+    // much as the pixels that go in, and 64 KiB.
     size_t bytes;
     // DECODE: so much of the file is resident at a time, where pages are let go behind the reader.
     // 0: all of it.
@@ -315,8 +318,9 @@ struct zcb_image_plan {
 // program itself, and files made to be costly where a codec has no bound of its own (lossless WebP
 // may have up to 65536 Huffman tables of 12 KiB).
 // 0; -EINVAL (NULL; n 0 or above ZCB_IMAGE_STEPS; an unknown kind, codec, format or flag; a first
-// step that is neither DECODE nor CUSTOM, or has no size or format; DECODE that is not first, ENCODE
-// that is not last or has a size or format; a reserved field set); -ENOBUFS (a limit); -EOVERFLOW. Nothing is written to *out unless it succeeds.
+// step that is neither DECODE nor CUSTOM, or has no size or format; DECODE that is not first,
+// ENCODE that is not last or has a size or format; a reserved field set); -ENOBUFS (a limit);
+// -EOVERFLOW. Nothing is written to *out unless it succeeds.
 ZCB_API ZCB_MUST_CHECK int zcb_image_plan(const struct zcb_image_step *steps, size_t n,
                                           const struct zcb_image_limits *limits,
                                           struct zcb_image_plan *out, size_t out_size);
