@@ -100,8 +100,8 @@ enum {
 //   - pipes, stream sockets, devices, files of /proc and /sys;
 //   - files on NFS, SMB, FUSE and other file systems where a page may fail at any time;
 //   - with ZCB_MAP_STABLE, what others could change: all but memory that was sealed (memfd with
-//     F_SEAL_WRITE and F_SEAL_SHRINK) and, from 1 MiB on, files on Btrfs, XFS and bcachefs, of which
-//     a clone (FICLONE) is mapped where the file's directory lets us make one.
+//     F_SEAL_WRITE and F_SEAL_SHRINK) and, from 16 MiB on, files on Btrfs, XFS and bcachefs, of
+//     which a clone (FICLONE) is mapped where the file's directory lets us make one.
 // Such a copy of a file to its end is at most ZCB_MAP_COPY_MAX bytes: give the length, or use
 // zcb_map_read(), for more. ZCB_MAP_ONLY refuses the copies.
 //
@@ -137,18 +137,20 @@ ZCB_API ZCB_MUST_CHECK int zcb_map_file(int fd, off_t off, size_t len, uint32_t 
                                         struct zcb_packet *out);
 
 // Makes a packet of all that `fd` has from where it stands, whatever it is, read into private
-// memory and counted; its position moves, its status stays 0. At most `limit` bytes; 0: ZCB_MAP_COPY_MAX. Waits and
-// fails as zcb_map_file() does for streams: -ENOBUFS where there is more than the limit.
+// memory and counted; the descriptor's position moves, the packet's status stays 0. At most `limit`
+// bytes; 0: ZCB_MAP_COPY_MAX. What is needed for its end it waits for, as zcb_map_file() does.
+// 0; -EINVAL (NULL); -ENOBUFS (there is more than the limit: raise it); -ENOMEM; -EAGAIN; else the
+// negative errno of read. Cost: the reads, and moving pages (not bytes) as it grows. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_read(int fd, size_t limit, struct zcb_packet *out);
 
 // Ask after reading:
 // 0        every byte read so far through this mapping was the file's, as it was when it was mapped
 // -EIO     a page was not there, or the file is shorter than the mapping now: drop what was made
-// -ESTALE  the file was written, cut or lengthened since (or while it was copied): old and new bytes
-//          may be mixed. Read it again; where only others append, that is no matter.
-// A write is known by the file's time: one that comes through somebody's mapping may be seen late or
-// (tmpfs) never, and two in one tick of the file system's clock (4 ms and more before Linux 6.13)
-// are one. 0 for packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
+// -ESTALE  the file was written, cut or lengthened since (or while it was copied): old and new
+//          bytes may be mixed. Read it again; where others only append, that is no matter.
+// A write is known by the file's time: one that comes through somebody's mapping may be seen late
+// or (tmpfs) never, and two in one tick of the file system's clock (4 ms and more before Linux
+// 6.13) are one. 0 for packets that are not from a file. One fstat(). -EINVAL: NULL. Any thread.
 ZCB_API ZCB_MUST_CHECK int zcb_map_status(const struct zcb_packet *packet);
 
 // The bytes of this view were read and need not stay in memory: the whole pages inside it do not

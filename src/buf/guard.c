@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // A table of fixed size says where our mappings lie. The signal handler reads it without a lock and
-// calls nothing but mmap, munmap, sigaction, pthread_sigmask and raise. An entry's `version` is odd while
-// the entry changes, and the handler believes no entry whose version moved while it looked: the
-// table's places are used again, and a fault must not be taken for one in a range that was there
-// before. The entry is emptied before its range is unmapped.
+// calls nothing but mmap, munmap, sigaction, pthread_sigmask and raise. An entry's `version` is odd
+// while the entry changes, and the handler believes no entry whose version moved while it looked:
+// the table's places are used again, and a fault must not be taken for one in a range that was
+// there before. The entry is emptied before its range is unmapped.
 //
 // A fault inside an entry's range puts anonymous zero pages in the place of what is gone and marks
 // the entry; any other goes to the handler that was there before us.
@@ -149,8 +149,8 @@ map_spare(void)
     return page != MAP_FAILED ? page : NULL;
 }
 
-// All that lies behind `from` is gone too, and one range costs one of the process' mappings, where a
-// page at a time could use them up. When none is left, the spare one makes room for a moment, and
+// All that lies behind `from` is gone too, and one range costs one of the process' mappings, where
+// a page at a time could use them up. When none is left, the spare one makes room for a moment, and
 // the whole range costs none.
 static bool
 take_out(const struct range *range, uintptr_t from)
@@ -279,8 +279,6 @@ zcb_guard_drop(struct zcb_guard *guard)
 void
 zcb_guard_watch(struct zcb_guard *guard, const void *base, size_t len, size_t unit)
 {
-    // To the end of its last page, which loads of more than a byte may read.
-    len += (unit - len % unit) % unit;
     set_range(guard, (struct range){(uintptr_t)base, len, unit});
 }
 

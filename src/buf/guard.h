@@ -14,7 +14,7 @@ struct zcb_guard;
 // 0; -ENOBUFS: all are taken; what sigaction or pthread_atfork said.
 int zcb_guard_take(struct zcb_guard **out);
 
-// From now on it is for this range, whose mapping is there and made of pages of `unit` bytes.
+// From now on it is for this range, whose mapping is there: whole pages of `unit` bytes.
 void zcb_guard_watch(struct zcb_guard *guard, const void *base, size_t len, size_t unit);
 
 // Before the range is unmapped, so that the addresses can be anybody's.

@@ -12,8 +12,8 @@
 
 // Reads from `off` on: `want` bytes, or (want 0) all up to the end, at most `limit`. A descriptor
 // that knows no offsets (a pipe) is read from where it stands; `off` must be 0 then. *len is less
-// than `want` where the input ended before. The memory is whole pages, and goes with munmap(); where
-// *len is 0 there is none.
+// than `want` where the input ended before. The memory is whole pages, and goes with munmap();
+// where *len is 0 there is none.
 // 0; -ENOBUFS (more than the limit); -ESPIPE; -ENOMEM; -EAGAIN (nothing there yet on a descriptor
 // that does not wait); what read() said.
 int zcb_map_copy(int fd, off_t off, size_t want, size_t limit, void **memory, size_t *len);

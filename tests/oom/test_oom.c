@@ -166,6 +166,22 @@ map_file_stable(struct attempt *attempt)
     map_file_with(attempt, ZCB_MAP_STABLE);
 }
 
+// The rest of the stream is still there when the memory for it was not.
+static void
+map_file_stream(struct attempt *attempt)
+{
+    struct zcb_packet packet = {0};
+    int fds[2], result;
+
+    CHECK(pipe(fds) == 0);
+    CHECK(write(fds[1], foreign, 1000) == 1000);
+    close(fds[1]);
+    TRY(attempt, result, zcb_map_file(fds[0], 0, 0, 0, &packet), packet.owner == NULL);
+    CHECK(packet.len == 1000 && memcmp(packet.data, foreign, 1000) == 0);
+    zcb_packet_unref(&packet);
+    close(fds[0]);
+}
+
 // ---- pools --------------------------------------------------------------------------------------
 
 static void
@@ -379,8 +395,7 @@ chain_of(struct attempt *attempt, struct zcb_chain *chain, struct zcb_pool *pool
 {
     CHECK(zcb_chain_init(chain, pool, NULL) == 0);
     for (size_t i = 0; i < chunks; i++) {
-        struct zcb_packet packet =
-            foreign_packet(attempt, i % 2 * 1000, 3);
+        struct zcb_packet packet = foreign_packet(attempt, i % 2 * 1000, 3);
 
         CHECK(zcb_chain_push(chain, &packet) == 0);
     }
@@ -658,6 +673,7 @@ static const struct {
     ENTRY(source_fixed, true),
     ENTRY(map_file, true),
     ENTRY(map_file_stable, true),
+    ENTRY(map_file_stream, true),
     ENTRY(pool_create, true),
     ENTRY(pool_create_preallocated, true),
     ENTRY(pool_acquire_small, true),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Files that are cut, cut and lengthened, or written anew while they are read: before, during and
-// after, a thousand times. Nothing ends the process, and whenever the status says 0 afterwards, each
-// byte that was read was the file's.
+// after, a thousand times. Nothing ends the process, and whenever the status says 0 afterwards,
+// each byte that was read was the file's.
 
 #include "unit/map_testing.h"
 
@@ -48,7 +48,7 @@ do_it_in_time(void *argument)
 }
 
 // Whether all bytes were the file's.
-static bool
+READS_WHAT_VANISHES static bool
 read_all(struct round *round, const struct zcb_packet *packet)
 {
     bool is_true = true;

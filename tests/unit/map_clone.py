@@ -30,7 +30,8 @@ def try_system(make, mebibytes, program, work):
         file.truncate(mebibytes << 20)
     if shutil.which(make[0]) is None or subprocess.run([*make, image]).returncode != 0:
         return 77
-    return subprocess.run(["unshare", "-m", "sh", "-c", SCRIPT, "sh", image, point, program]).returncode
+    command = ["unshare", "-m", "sh", "-c", SCRIPT, "sh", image, point, program]
+    return subprocess.run(command).returncode
 
 
 def main():
@@ -38,9 +39,9 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         # That of the temporary files may clone as well; then it is not tried.
-        kind = subprocess.run(["stat", "-f", "-c", "%T", name], capture_output=True, text=True).stdout
+        kind = subprocess.run(["stat", "-f", "-c", "%T", name], capture_output=True, text=True)
         results = {}
-        if kind.strip() not in ("btrfs", "xfs", "bcachefs"):
+        if kind.stdout.strip() not in ("btrfs", "xfs", "bcachefs"):
             results["/tmp"] = subprocess.run([program, name, "copies"]).returncode
         for make, mebibytes in SYSTEMS:
             results[make[0]] = try_system(make, mebibytes, program, work)

@@ -118,7 +118,9 @@ an_earlier_handler_that_may_be_interrupted_is_not_protected(void)
     set_handler(SA_NODEFER, 0);
     map_something();
     raise(SIGBUS);
-    CHECK(calls == 1 && !usr1_was_blocked && !bus_was_blocked);
+    CHECK(calls == 1);
+    if (!ZCB_UNDER_TSAN) // which blocks all signals around handlers
+        CHECK(!usr1_was_blocked && !bus_was_blocked);
 }
 
 static void
@@ -260,7 +262,7 @@ struct reader {
     size_t zeros;
 };
 
-static void *
+READS_WHAT_VANISHES static void *
 read_pages(void *argument)
 {
     struct reader *reader = argument;
@@ -370,6 +372,8 @@ a_process_without_a_mapping_left_lives_on(void)
 {
     struct zcb_packet packets[20];
 
+    if (ZCB_UNDER_TSAN) // which needs mappings of its own
+        return;
     for (size_t i = 0; i < 20; i++)
         packets[i] = map_and_cut(16 * PAGE, 8 * PAGE);
     use_up_mappings();
@@ -415,7 +419,7 @@ huge_pages_are_guarded_as_a_whole(void)
     }
     packet = must_map(fd, 3, 0, 0);
     CHECK(ftruncate(fd, (off_t)huge) == 0);
-    CHECK(byte_of(&packet, huge + 4) == 0 && byte_of(&packet, 2) == 5);
+    CHECK(byte_of(&packet, huge + huge / 2) == 0 && byte_of(&packet, 2) == 5);
     CHECK(zcb_map_status(&packet) == -EIO);
     zcb_packet_unref(&packet);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What is read into memory instead of mapped: pipes, sockets, devices, files that a kernel makes up,
-// with their limits; what needs no copy although it asks for one; pages that are forgotten.
+// What is read into memory instead of mapped: pipes, sockets, devices, files that a kernel makes
+// up, with their limits; what needs no copy although it asks for one; pages that are forgotten.
 
 #include "map_testing.h"
 
@@ -175,6 +175,48 @@ a_limit_is_kept_to_the_byte(void **state)
             end_writer(&writer, fd);
         }
     }
+}
+
+static size_t
+address_space(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long pages;
+
+    CHECK(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void
+what_is_refused_leaves_no_memory_behind(void **state)
+{
+    const size_t len = 1 << 20;
+    int fd = make_file(len);
+    size_t before = address_space();
+
+    (void)state;
+    for (size_t i = 0; i < 200; i++) {
+        struct zcb_packet packet = {0};
+        struct writer writer;
+        int pipe_end;
+
+        assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+        assert_int_equal(zcb_map_read(fd, len - 1, &packet), -ENOBUFS);
+        packet = must_map(fd, 0, 0, ZCB_MAP_STABLE);
+        zcb_packet_unref(&packet);
+        assert_int_equal(lseek(fd, 0, SEEK_SET), 0); // from 64 KiB on, as it grows
+        assert_int_equal(zcb_map_read(fd, 0, &packet), 0);
+        zcb_packet_unref(&packet);
+        if (i % 10 != 0)
+            continue;
+        pipe_end = start_writer(&writer, false, len, 65536);
+        assert_int_equal(zcb_map_file(pipe_end, 0, 20 * len, 0, &packet), -ERANGE);
+        end_writer(&writer, pipe_end);
+    }
+    // 20 MiB would be one; the threads' stacks are kept for others.
+    assert_true(address_space() < before + 20 * len);
+    close(fd);
 }
 
 // Endless, and its limit is the default: read to that, and refused.
@@ -554,13 +596,14 @@ cut_and_grown_again_unread_is_seen_by_the_status(void **state)
 
 // ---- forgotten ----------------------------------------------------------------------------------
 
+// Of files.
 static size_t
 resident_pages(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long size, resident;
+    unsigned long resident;
 
-    CHECK(file != NULL && fscanf(file, "%lu %lu", &size, &resident) == 2);
+    CHECK(file != NULL && fscanf(file, "%*u %*u %lu", &resident) == 1);
     fclose(file);
     return resident;
 }
@@ -679,6 +722,7 @@ main(void)
         cmocka_unit_test(a_stream_is_read_to_its_end_and_counted),
         cmocka_unit_test(a_length_takes_so_many_bytes_from_a_stream_and_leaves_the_rest),
         cmocka_unit_test(a_limit_is_kept_to_the_byte),
+        cmocka_unit_test(what_is_refused_leaves_no_memory_behind),
         cmocka_unit_test(a_device_without_an_end_meets_the_default_limit),
         cmocka_unit_test(a_copy_of_a_large_file_must_be_asked_for_by_length),
         cmocka_unit_test(a_stream_has_no_offsets_and_messages_are_no_stream),
