@@ -28,6 +28,7 @@
 struct memory {
     struct zcb_pool *pool; // shared by all jobs
     struct zcb_image_lease *lease;
+    size_t largest; // buffer that it was given
 };
 
 struct block {
@@ -43,6 +44,9 @@ void memory_put(struct memory *memory, struct block *block);
 // The same for an image; what is given back is layout->bytes, with zcb_image_lease_uncharge().
 int image_get(struct memory *memory, const struct zcb_image_layout *layout,
               struct zcb_image_buf *out);
+
+// The job's memory is back: the pool keeps at most `keep` bytes of it, the lease ends.
+void memory_end(struct memory *memory, size_t keep);
 
 // ---- reading
 

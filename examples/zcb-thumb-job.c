@@ -638,8 +638,7 @@ one_round(struct job *job)
     if (job->memory.lease != NULL &&
         zcb_image_lease_stats(job->memory.lease, &used, sizeof(used)) == 0)
         job->outcome.used_bytes = used.peak_used;
-    (void)zcb_pool_trim(job->batch->pool, job->batch->keep);
-    zcb_image_lease_end(&job->memory.lease);
+    memory_end(&job->memory, job->batch->keep);
     job->target_count = 0;
     return result;
 }

@@ -27,6 +27,14 @@ because(char *why, int result, const char *format, ...)
     return result;
 }
 
+static void
+note_largest(struct memory *memory, const struct zcb_buf *buf)
+{
+    size_t size = zcb_buf_capacity(buf);
+
+    memory->largest = size > memory->largest ? size : memory->largest;
+}
+
 int
 memory_get(struct memory *memory, size_t len, struct block *out)
 {
@@ -40,6 +48,7 @@ memory_get(struct memory *memory, size_t len, struct block *out)
         zcb_image_lease_uncharge(memory->lease, len);
         return result;
     }
+    note_largest(memory, out->buf);
     out->data = zcb_buf_data(out->buf);
     out->charged = len;
     return 0;
@@ -66,7 +75,19 @@ image_get(struct memory *memory, const struct zcb_image_layout *layout, struct z
     result = zcb_image_acquire(memory->pool, layout, out);
     if (result < 0)
         zcb_image_lease_uncharge(memory->lease, layout->bytes);
+    else
+        note_largest(memory, out->buf[0]);
     return result;
+}
+
+void
+memory_end(struct memory *memory, size_t keep)
+{
+    // trim lets go of whole buffers until less than one of them would be too much: so it may leave
+    // nearly twice what it is told, and more where a single one is larger than that.
+    (void)zcb_pool_trim(memory->pool, memory->largest > keep / 2 ? 0 : keep / 2);
+    zcb_image_lease_end(&memory->lease);
+    memory->largest = 0;
 }
 
 // ---- what the system says

@@ -69,7 +69,7 @@ make_pool(const struct options *options, struct zcb_pool **out)
                   {.buffer_size = 8 << 20},
                   {.buffer_size = 32 << 20},
                   {.buffer_size = 80 << 20},
-                  {.buffer_size = 128 << 20},
+                  {.buffer_size = 100 << 20},
                   {.buffer_size = (size_t)512 << 20}},
         .flags = ZCB_POOL_NO_CACHE,
     };
@@ -96,7 +96,7 @@ make_batch(struct batch *batch, const struct options *options)
     }
     batch->options = options;
     // Whole images are worth keeping; rows are few.
-    batch->keep = options->decode ? total / 3 : total / 16;
+    batch->keep = options->decode ? total / 5 * 2 : total / 16;
     config.keep_bytes = batch->keep;
     result = zcb_image_budget_create(total, &config, &batch->budget);
     if (result == 0)

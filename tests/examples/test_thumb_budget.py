@@ -99,6 +99,20 @@ class Budget(Case):
             self.assertEqual(summary["made"], 100)
             self.assertTrue(summary["held"], summary)
             self.assertLessEqual(summary["grown_bytes"], int(limit[:-1]) * MIB)
+            # What is kept for the next image is little.
+            self.assertLess(summary["rss_end_bytes"] - summary["rss_start_bytes"],
+                            int(limit[:-1]) * MIB / 16 + 6 * MIB)
+
+    def test_two_that_do_not_fit_together_take_turns(self):
+        paths = []
+        for i in range(4):
+            paths.append(self.path("p%d" % i))
+            os.symlink(self.image("jpeg-progressive"), paths[-1])
+        files, summary = self.thumb(*paths, "-o", self.out, "-s", "256x256", "-j", 2, "-m", "110M")
+        self.assertEqual(summary["made"], 4)
+        self.assertGreater(summary["waits"], 0)
+        self.assertGreater(summary["grown_bytes"], 60 * MIB)
+        self.assertLessEqual(summary["grown_bytes"], 110 * MIB)
 
     def test_pixels_fault_in_once(self):
         path = self.image("jpeg-low")
