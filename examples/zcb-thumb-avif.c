@@ -10,7 +10,8 @@
 
 #include "zcb-thumb.h"
 
-#define STRIP 32  // rows that become RGB at a time
+#define STRIP 32     // rows that become RGB at a time
+#define MAX_BOXES 64 // in a file: it has three or four; libavif looks at all of them
 #define AROUND 2u // rows above and below, so that chroma between two strips has both its neighbours
 
 // The decoder owns the planes: it goes when the last of them does.
@@ -70,7 +71,7 @@ is_complete(const uint8_t *data, size_t len)
 {
     size_t at = 0;
 
-    while (len - at >= 8) {
+    for (int boxes = 0; len - at >= 8 && boxes < MAX_BOXES; boxes++) {
         uint64_t size = u32be(data + at);
 
         if (size == 0) // to the end of the file

@@ -23,6 +23,10 @@
 
 #define WHY_BYTES 200
 
+// What a file may have in front of its pixels, or behind them, that is none: libraries look at all
+// of it, and nobody lets go of it meanwhile.
+#define MAX_BESIDE ((size_t)16 << 20)
+
 // ---- memory: what a job takes is charged to its lease first
 
 struct memory {
@@ -73,8 +77,9 @@ struct reader {
     struct zcb_image_step step; // what decoding takes, for the plan
     size_t work_bytes;          // what the plan says of it: set before start
 
-    // Called from time to time with how far the file may have been read: its pages can go.
-    void (*passed)(void *ctx);
+    // Called from time to time: what was read of the file can go. `now`: so much has been read
+    // that it should; else it is found out.
+    void (*passed)(void *ctx, bool now);
     void *passed_ctx;
 
     void *state;

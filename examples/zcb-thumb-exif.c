@@ -48,7 +48,8 @@ jpeg_orientation(const uint8_t *data, size_t len)
 {
     size_t at = 2;
 
-    while (len - at >= 4 && len >= 4 && data[at] == 0xff) {
+    // It is the first or the second segment, and each may be 64 KiB away from the one before.
+    for (int i = 0; i < 16 && len >= 4 && len - at >= 4 && data[at] == 0xff; i++) {
         unsigned marker = data[at + 1];
         size_t size = u16(data + at + 2, true);
 

@@ -122,11 +122,11 @@ input_close(struct job *job)
 // would count as its own. Decoders do not tell how far they are; but each fault brings in 64 KiB at
 // the most, and faults are counted.
 static void
-passed(void *ctx)
+passed(void *ctx, bool now)
 {
     struct job *job = ctx;
 
-    if (thread_faults() - job->faults_passed < WINDOW / FAULT_AROUND)
+    if (!now && thread_faults() - job->faults_passed < WINDOW / FAULT_AROUND)
         return;
     (void)!zcb_map_forget(&job->file);
     job->faults_passed = thread_faults();
@@ -179,6 +179,7 @@ open_reader(struct job *job)
     result = (*codec)->open(reader);
     if (result < 0)
         return result;
+    passed(job, job->file.len > WINDOW);
     job->outcome.width = reader->width;
     job->outcome.height = reader->height;
     job->outcome.kind = reader->kind;

@@ -15,6 +15,8 @@
 
 #include "zcb-thumb.h"
 
+#define STEP ((size_t)2 << 20) // of the file that libjpeg gets at a time, where it lies
+
 // A file of a few bytes can have the whole image gone through again and again.
 #define MAX_SCANS 200
 
@@ -32,9 +34,10 @@ struct jpeg_reader {
     struct jpeg_decompress_struct cinfo;
     struct errors errors;
     struct jpeg_progress_mgr progress;
+    struct jpeg_source_mgr from;
+    size_t given; // bytes of the file that libjpeg has had
     struct reader *reader;
     uint8_t *cmyk; // a row before it is RGB
-    unsigned calls;
 };
 
 struct jpeg_writer {
@@ -105,7 +108,6 @@ static void
 progress(j_common_ptr common)
 {
     j_decompress_ptr cinfo = (j_decompress_ptr)common;
-    struct jpeg_reader *jpeg = cinfo->client_data;
     struct errors *errors = (struct errors *)cinfo->err;
 
     if (stop_requested)
@@ -114,8 +116,6 @@ progress(j_common_ptr common)
         errors->result = because(errors->why, -EBADMSG, "more than %d scans", MAX_SCANS);
     if (errors->result != 0)
         failed(common);
-    if (jpeg->calls++ % 16 == 0)
-        jpeg->reader->passed(jpeg->reader->passed_ctx);
 }
 
 // ---- reading
@@ -124,6 +124,52 @@ static bool
 jpeg_is(const uint8_t *data, size_t len)
 {
     return len >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
+}
+
+// libjpeg's own source for memory has no end of a step: the file would be resident as a whole.
+static void
+from_start(j_decompress_ptr cinfo)
+{
+    (void)cinfo;
+}
+
+static boolean
+from_more(j_decompress_ptr cinfo)
+{
+    static const JOCTET end[2] = {0xff, JPEG_EOI};
+    struct jpeg_reader *jpeg = cinfo->client_data;
+    size_t left = jpeg->reader->len - jpeg->given;
+
+    if (left == 0) {
+        WARNMS(cinfo, JWRN_JPEG_EOF);
+        jpeg->from.next_input_byte = end;
+        jpeg->from.bytes_in_buffer = sizeof(end);
+        return TRUE;
+    }
+    if (jpeg->given != 0)
+        jpeg->reader->passed(jpeg->reader->passed_ctx, true);
+    left = left < STEP ? left : STEP;
+    jpeg->from.next_input_byte = jpeg->reader->data + jpeg->given;
+    jpeg->from.bytes_in_buffer = left;
+    jpeg->given += left;
+    return TRUE;
+}
+
+static void
+from_skip(j_decompress_ptr cinfo, long bytes)
+{
+    struct jpeg_reader *jpeg = cinfo->client_data;
+
+    while (bytes > 0) {
+        size_t here = jpeg->from.bytes_in_buffer;
+
+        here = here < (size_t)bytes ? here : (size_t)bytes;
+        jpeg->from.next_input_byte += here;
+        jpeg->from.bytes_in_buffer -= here;
+        bytes -= (long)here;
+        if (bytes > 0)
+            (void)from_more(cinfo);
+    }
 }
 
 // How the samples lie, for the plan.
@@ -164,7 +210,12 @@ jpeg_open(struct reader *reader)
     jpeg->reader = reader;
     jpeg->progress.progress_monitor = progress;
     cinfo->progress = &jpeg->progress;
-    jpeg_mem_src(cinfo, reader->data, reader->len);
+    jpeg->from.init_source = from_start;
+    jpeg->from.fill_input_buffer = from_more;
+    jpeg->from.skip_input_data = from_skip;
+    jpeg->from.resync_to_restart = jpeg_resync_to_restart;
+    jpeg->from.term_source = from_start;
+    cinfo->src = &jpeg->from;
     jpeg_read_header(cinfo, TRUE);
 
     reader->width = cinfo->image_width;

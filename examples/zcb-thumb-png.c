@@ -10,16 +10,22 @@
 
 #include "zcb-thumb.h"
 
-// A chunk that is no pixels (text, a colour profile) is read up to this size; so are all together.
-#define MAX_CHUNK ((size_t)1 << 20)
-
 struct png {
     spng_ctx *spng;
     struct zcb_image_lease *lease;
     int format; // enum spng_format
     int flags;
+    size_t beside; // bytes of chunks that are no pixels
     bool at_end;
 };
+
+// libspng keeps text, colour profiles and the like, inflated where they are packed; what is beyond
+// this it refuses.
+static size_t
+chunk_limit(const struct png *png)
+{
+    return ((size_t)1 << 20) + 4 * png->beside;
+}
 
 // ---- memory: libspng's functions come without a context
 
@@ -81,36 +87,55 @@ u32be(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-// What stands before the pixels, without a byte of memory: is there transparency, which way up?
 static bool
-look_at_chunks(struct reader *reader)
+is_type(const uint8_t *chunk, const char *type)
 {
+    return memcmp(chunk + 4, type, 4) == 0;
+}
+
+// From chunk to chunk to the last one: libspng does not mind if that is cut off. Is there
+// transparency, which way up? And all that is no pixels is little.
+static int
+look_at_chunks(struct reader *reader, bool *transparent, size_t *beside)
+{
+    static const uint8_t last[12] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
     size_t at = 8;
-    bool transparent = false;
+    bool pixels = false;
 
     while (reader->len - at >= 12) {
-        uint32_t size = u32be(reader->data + at);
-        const uint8_t *type = reader->data + at + 4;
+        const uint8_t *chunk = reader->data + at;
+        size_t size = u32be(chunk);
 
-        if (size > reader->len - at - 12 || memcmp(type, "IDAT", 4) == 0)
+        if (memcmp(chunk, last, 12) == 0)
+            return 0;
+        if (size > reader->len - at - 12)
             break;
-        if (memcmp(type, "tRNS", 4) == 0)
-            transparent = true;
-        if (memcmp(type, "eXIf", 4) == 0)
-            reader->orientation = exif_orientation(type + 4, size);
-        at += 12 + (size_t)size;
+        if (is_type(chunk, "IDAT"))
+            pixels = true;
+        else
+            *beside += 12 + size;
+        if (*beside > MAX_BESIDE)
+            return because(reader->why, -ENOTSUP, "more than %zu MiB of it are no pixels",
+                           MAX_BESIDE >> 20);
+        if (is_type(chunk, "tRNS") && !pixels)
+            *transparent = true;
+        if (is_type(chunk, "eXIf"))
+            reader->orientation = exif_orientation(chunk + 8, size);
+        at += 12 + size;
+        reader->passed(reader->passed_ctx, false);
     }
-    return transparent;
+    return png_failed(reader->why, SPNG_EOF);
 }
 
 // What libspng makes of each colour type; -1: PNG has none such.
 static int
-pixels_of(struct reader *reader, int *flags, unsigned colour, unsigned depth)
+pixels_of(struct reader *reader, bool transparent, int *flags)
 {
-    bool wide = depth == 16;
+    unsigned colour = reader->data[25];
+    bool wide = reader->data[24] == 16;
 
     *flags = 0;
-    if (look_at_chunks(reader) && (colour == 0 || colour == 2 || colour == 3)) {
+    if (transparent && (colour == 0 || colour == 2 || colour == 3)) {
         *flags = SPNG_DECODE_TRNS;
         reader->format = wide ? ZCB_IMAGE_RGBA16 : ZCB_IMAGE_RGBA;
         return wide ? SPNG_FMT_RGBA16 : SPNG_FMT_RGBA8;
@@ -139,8 +164,9 @@ pixels_of(struct reader *reader, int *flags, unsigned colour, unsigned depth)
 static int
 png_open(struct reader *reader)
 {
-    const uint8_t *ihdr = reader->data + 16;
+    bool transparent = false;
     struct png *png;
+    int result;
 
     if (reader->len < 33)
         return because(reader->why, -EBADMSG, "the file ends in its header");
@@ -152,16 +178,19 @@ png_open(struct reader *reader)
     if (png == NULL)
         return because(reader->why, -ENOMEM, "out of memory");
     reader->state = png;
-    reader->width = u32be(ihdr);
-    reader->height = u32be(ihdr + 4);
     reader->orientation = 1;
-    png->format = pixels_of(reader, &png->flags, ihdr[9], ihdr[8]);
+    result = look_at_chunks(reader, &transparent, &png->beside);
+    if (result < 0)
+        return result;
+    reader->width = u32be(reader->data + 16);
+    reader->height = u32be(reader->data + 20);
+    png->format = pixels_of(reader, transparent, &png->flags);
     if (png->format < 0)
-        return because(reader->why, -EBADMSG, "invalid color type %u", ihdr[9]);
-    reader->streams = ihdr[12] == 0;
+        return because(reader->why, -EBADMSG, "invalid color type %u", reader->data[25]);
+    reader->streams = reader->data[28] == 0;
     reader->kind = reader->streams ? NULL : "interlaced";
     reader->step.codec = reader->streams ? ZCB_IMAGE_PNG : ZCB_IMAGE_PNG_INTERLACED;
-    reader->step.extra = 2 * MAX_CHUNK;
+    reader->step.extra = 2 * chunk_limit(png);
     return 0;
 }
 
@@ -176,7 +205,7 @@ png_start(struct reader *reader)
         return because(reader->why, result, "out of memory");
     error = spng_set_image_limits(png->spng, reader->width, reader->height);
     if (error == 0)
-        error = spng_set_chunk_limits(png->spng, MAX_CHUNK, MAX_CHUNK);
+        error = spng_set_chunk_limits(png->spng, chunk_limit(png), chunk_limit(png));
     // Damage in what is no pixels harms nobody: it is left out.
     if (error == 0)
         error = spng_set_crc_action(png->spng, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);
@@ -210,7 +239,7 @@ png_row(struct reader *reader, uint8_t *row)
 {
     int result = png_read(reader, row);
 
-    reader->passed(reader->passed_ctx);
+    reader->passed(reader->passed_ctx, false);
     return result;
 }
 
@@ -236,27 +265,6 @@ png_whole(struct reader *reader, const struct zcb_image_buf *image)
     return result;
 }
 
-// libspng is content when it sees the last chunk begin.
-static bool
-is_complete(const struct reader *reader)
-{
-    static const uint8_t last[12] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
-    size_t at = 8;
-
-    if (memcmp(reader->data + reader->len - 12, last, 12) == 0)
-        return true;
-    while (reader->len - at >= 12) { // something is behind it
-        size_t size = u32be(reader->data + at);
-
-        if (memcmp(reader->data + at, last, 12) == 0)
-            return true;
-        if (size > reader->len - at - 12)
-            return false;
-        at += 12 + size;
-    }
-    return false;
-}
-
 static int
 png_end(struct reader *reader)
 {
@@ -267,9 +275,7 @@ png_end(struct reader *reader)
     if (!png->at_end)
         return because(reader->why, -EBADMSG, "there are more pixels than the header says");
     error = spng_decode_chunks(png->spng); // up to the last, IEND
-    if (error != 0)
-        return png_failed(reader->why, error);
-    return is_complete(reader) ? 0 : png_failed(reader->why, SPNG_EOF);
+    return error == 0 ? 0 : png_failed(reader->why, error);
 }
 
 static void

@@ -38,22 +38,30 @@ u32le(const uint8_t *p)
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-static uint8_t
-webp_orientation(const uint8_t *data, size_t len)
+// From chunk to chunk: which way up, and where the pixels begin; the whole length if nowhere.
+static size_t
+look_at_chunks(struct reader *reader, size_t len)
 {
-    size_t at = 12;
+    const uint8_t *data = reader->data;
+    size_t at = 12, pixels = len;
 
     while (len - at >= 8) {
         size_t size = u32le(data + at + 4);
 
-        if (size > len - at - 8)
+        if (size > len - at - 8 || (at > MAX_BESIDE && pixels == len))
             break;
-        if (memcmp(data + at, "EXIF", 4) == 0)
-            return exif_orientation(data + at + 8, size);
+        if (memcmp(data + at, "VP8 ", 4) == 0 || memcmp(data + at, "VP8L", 4) == 0 ||
+            memcmp(data + at, "ANMF", 4) == 0)
+            pixels = pixels == len ? at : pixels;
+        if (memcmp(data + at, "EXIF", 4) == 0) {
+            reader->orientation = exif_orientation(data + at + 8, size);
+            break; // the last that is of interest
+        }
         at += 8 + size;
         at += at < len ? size % 2 : 0;
+        reader->passed(reader->passed_ctx, false);
     }
-    return 1;
+    return pixels;
 }
 
 static int
@@ -77,11 +85,15 @@ webp_open(struct reader *reader)
 {
     struct webp_reader *webp;
     VP8StatusCode status;
+    size_t len = 8 + (size_t)u32le(reader->data + 4);
 
     // Chunks behind the pixels may be cut off without libwebp's noticing.
-    if (u32le(reader->data + 4) > reader->len - 8)
-        return because(reader->why, -EBADMSG, "the file ends early: %zu bytes of %llu", reader->len,
-                       8 + (unsigned long long)u32le(reader->data + 4));
+    if (len > reader->len)
+        return because(reader->why, -EBADMSG, "the file ends early: %zu bytes of %zu", reader->len,
+                       len);
+    reader->orientation = 1;
+    if (len < 12 || look_at_chunks(reader, len) > MAX_BESIDE)
+        return because(reader->why, -EBADMSG, "there are no pixels where they should be");
     webp = calloc(1, sizeof(*webp));
     if (webp == NULL)
         return because(reader->why, -ENOMEM, "out of memory");
@@ -94,7 +106,6 @@ webp_open(struct reader *reader)
     reader->width = (uint32_t)webp->features.width;
     reader->height = (uint32_t)webp->features.height;
     reader->format = webp->features.has_alpha ? ZCB_IMAGE_RGBA : ZCB_IMAGE_RGB;
-    reader->orientation = webp_orientation(reader->data, reader->len);
     reader->kind = webp->features.format == 2 ? "lossless" : NULL;
     reader->step.codec = webp->features.format == 2 ? ZCB_IMAGE_WEBP_LOSSLESS : ZCB_IMAGE_WEBP;
     reader->step.file_format = webp->features.has_alpha ? ZCB_IMAGE_RGBA : ZCB_IMAGE_YUV420;
@@ -147,7 +158,7 @@ webp_whole(struct reader *reader, const struct zcb_image_buf *image)
          status == VP8_STATUS_SUSPENDED && have < reader->len && !stop_requested;) {
         have += reader->len - have < STEP ? reader->len - have : STEP;
         status = WebPIUpdate(decoder, reader->data, have);
-        reader->passed(reader->passed_ctx);
+        reader->passed(reader->passed_ctx, false);
     }
     WebPIDelete(decoder);
     if (stop_requested)

@@ -322,17 +322,46 @@ class Broken(ThumbCase):
                                            code=None)
                 if not SANITIZED:
                     self.assertLess(summary["grown_bytes"], 12 * MIB)
-        with self.subTest("text"):
-            before = images.chunk(b"tEXt", b"a\0" + b"b" * (40 * MIB))
-            _, summary, _ = self.thumb(self.file(images.png(before=before)), code=None)
-            if not SANITIZED:
-                self.assertLess(summary["grown_bytes"], 12 * MIB)
         with self.subTest("scans"):
             data = self.bytes(self.image("jpeg-progressive", 200, 200))
             at = data.rindex(b"\xff\xda")
             data = data[:-2] + data[at:-2] * 500 + data[-2:]
             self.assert_refused(data)
             self.assertIn("scans", self.thumb(self.file(data), "--lenient", code=IMAGE)[2])
+
+    def test_much_that_is_no_pixels(self):
+        def grown(data, good, limit=24 * MIB):
+            files, summary, said = self.thumb(self.file(data), code=0 if good else IMAGE)
+            if not SANITIZED:
+                self.assertLess(summary["grown_bytes"], limit)
+            return said
+
+        text = [images.chunk(b"tEXt", b"a\0" + b"b" * n) for n in (1000, 2 * MIB, 9 * MIB)]
+        with self.subTest("png"):
+            grown(images.png(before=text[0] * 1000), True)
+            grown(images.png(after=text[0] * 1000), True)
+            grown(images.png(before=text[1]), True)
+            self.assertIn("are no pixels", grown(images.png(before=text[2], after=text[2]), False))
+            self.assertIn("are no pixels", grown(images.png(before=text[0] * 40000), False))
+        segment = b"\xff\xe5\xff\xff" + bytes(65533)
+        jpeg = self.bytes(self.image("jpeg"))
+        with self.subTest("jpeg"):
+            grown(jpeg[:2] + segment * 1000 + jpeg[2:], True, 12 * MIB)
+            grown(jpeg + bytes(60 * MIB), True, 12 * MIB)
+            self.assertIn("premature end", grown(jpeg[:2] + segment * 1000, False, 12 * MIB).lower())
+        if has("webp"):
+            with self.subTest("webp"):
+                data = images.turned(self.bytes(self.image("webp")), 1)
+                for size, good in (10 * MIB, True), (30 * MIB, False):
+                    junk = b"JUNK" + struct.pack("<I", size) + bytes(size)
+                    body = data[12:30] + junk + data[30:]
+                    grown(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body, good)
+        if has("avif"):
+            with self.subTest("avif"):
+                box = struct.pack(">I4s", 70000, b"free") + bytes(69992)
+                avif = self.bytes(self.image("avif"))
+                grown(avif + box * 10, True)
+                grown(avif + box * 500, False)
 
     def test_damage_in_what_is_no_pixels_is_left_out(self):
         self.thumb(self.file(images.png(before=images.chunk(b"tEXt", b"a\0b", crc=1))))
