@@ -35,7 +35,7 @@ work(void *ctx)
     return NULL;
 }
 
-static enum exit_code
+static bool
 run_all(struct batch *batch)
 {
     struct crew crew = {.batch = batch};
@@ -44,7 +44,7 @@ run_all(struct batch *batch)
     pthread_attr_t attributes;
 
     if (pthread_attr_init(&attributes) != 0)
-        return EXIT_INTERNAL;
+        return false;
     (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
     while (started + 1 < jobs && pthread_create(&threads[started], &attributes, work, &crew) == 0)
         started++;
@@ -52,7 +52,7 @@ run_all(struct batch *batch)
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     pthread_attr_destroy(&attributes);
-    return EXIT_DONE;
+    return true;
 }
 
 // Frames and rows of all jobs. No thread keeps any for itself: what is idle can be counted and let
@@ -145,9 +145,10 @@ main(int argc, char **argv)
     else if (folder_open(&batch.folder, &options) < 0)
         code = EXIT_STORAGE;
     else if ((batch.report = report_open(&options, &start)) != NULL) {
-        code = run_all(&batch);
-        code = code == EXIT_DONE ? report_close(batch.report, &batch) : code;
-        code = stop_requested ? EXIT_STOPPED : code;
+        bool ran = run_all(&batch);
+
+        code = report_close(batch.report, &batch);
+        code = !ran ? EXIT_INTERNAL : stop_requested ? EXIT_STOPPED : code;
     }
     folder_close(&batch.folder);
     zcb_pool_destroy(&batch.pool);

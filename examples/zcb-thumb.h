@@ -8,9 +8,11 @@
 // main        threads that take files in turn
 // options     the command line
 // job         one file: what it will take, a lease on that, and then the pipeline above
+// target      one small image of it
 // scale       rows into fewer and shorter rows
 // jpeg, png, webp, avif    codecs, behind zcb-thumb-codec.h
 // exif        which way up
+// memory      what a job takes
 // output      files that are there whole or not at all
 // report      what people and programs get to see of it
 #ifndef EXAMPLES_ZCB_THUMB_H
