@@ -427,8 +427,10 @@ one_round(struct job *job)
     if (result == 0)
         result = publish(job);
     job->outcome.damaged = job->reader.damaged;
-    for (unsigned i = 0; i < job->target_count; i++)
+    for (unsigned i = 0; i < job->target_count; i++) {
+        job->outcome.writing = job->outcome.writing || output_error(&job->targets[i].output) < 0;
         target_close(job, &job->targets[i]);
+    }
     if (job->reader.codec != NULL && job->reader.state != NULL)
         job->reader.codec->close(&job->reader);
     if (job->memory.lease != NULL &&

@@ -175,10 +175,10 @@ output_open(struct output *output, struct folder *folder, const struct options *
     *output = (struct output){.folder = folder, .memory = memory, .fd = -1, .why = why};
     result = output_name(options, input, size, output->name);
     if (result < 0)
-        return because(why, result, "%s", strerror(-result));
+        return output->error = because(why, result, "%s", strerror(-result));
     result = check_name(output, options, input);
     if (result < 0)
-        return result;
+        return output->error = result;
     result = memory_get(memory, BUFFER, &output->buffer);
     if (result < 0)
         return because(why, result, "no memory for the output");

@@ -157,13 +157,6 @@ json_summary(const struct report *report, struct batch *batch)
 
 // ---- both
 
-static bool
-is_writing(int result)
-{
-    return result == -ENOSPC || result == -EFBIG || result == -EDQUOT || result == -EROFS ||
-           result == -EEXIST || result == -ENAMETOOLONG || result == -EISDIR;
-}
-
 void
 report_outcome(struct report *report, const struct outcome *outcome)
 {
@@ -180,8 +173,8 @@ report_outcome(struct report *report, const struct outcome *outcome)
         report->output_bytes += outcome->made[i].bytes;
     if (outcome->result < 0) {
         report->failed++;
-        report->failed_writing = report->failed_writing || is_writing(outcome->result);
-        report->failed_reading = report->failed_reading || !is_writing(outcome->result);
+        report->failed_writing = report->failed_writing || outcome->writing;
+        report->failed_reading = report->failed_reading || !outcome->writing;
         say("%s: %s", printable(options->files[outcome->index]), printable(outcome->why));
     }
     if (options->json)

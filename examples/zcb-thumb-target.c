@@ -59,9 +59,13 @@ target_plan(struct job *job, struct target *target, size_t *bytes)
     if (result < 0)
         return result;
     *bytes = plan.peak_bytes + scale_bytes(&target->scale) + row_bytes(format, target->width);
-    if (reader->orientation > 1)
-        *bytes +=
-            row_bytes(format, target->width) * target->height + row_bytes(format, target->height);
+    if (reader->orientation > 1) { // held whole, and turned row by row
+        size_t whole;
+
+        if (__builtin_mul_overflow(row_bytes(format, target->width), target->height, &whole) ||
+            __builtin_add_overflow(*bytes, whole + row_bytes(format, target->height), bytes))
+            return -EOVERFLOW;
+    }
     target->writer.work_bytes = plan.step[1].work_bytes;
     *bytes += 64 << 10; // the output's buffer
     return 0;

@@ -107,6 +107,7 @@ struct made {
 struct outcome {
     size_t index; // of options->files
     int result;
+    bool writing; // it is the output that cannot be made
     char why[WHY_BYTES];
     const char *codec, *kind; // NULL: it did not come to that
     uint32_t width, height;
