@@ -22,6 +22,11 @@ def has(format):
 
 
 class ThumbCase(Case):
+    def setUp(self):
+        if not has("png"):
+            self.skipTest("built without libspng; what is made is looked at as PNG")
+        super().setUp()
+
     def image(self, kind, width=120, height=80, name=None):
         path = self.path(name or kind)
         if os.path.dirname(path) != self.folder:
@@ -111,8 +116,6 @@ class Kinds(ThumbCase):
                                    alpha="alpha" in kind or "rgba" in kind, slack=0.07)
 
     def test_palettes_and_single_bits(self):
-        if not has("png"):
-            self.skipTest("built without libspng")
         self.thumb(self.image("png-bits", 200, 100))
         result = self.result("png-bits.png")
         self.assertEqual((result.pixel(3, 8), result.pixel(28, 8)), ((0,), (1,)))
@@ -123,7 +126,7 @@ class Kinds(ThumbCase):
 
     def test_every_format_out_of_every_kind(self):
         for format, suffix in ("jpeg", ".jpg"), ("png", ".png"), ("webp", ".webp"):
-            if not has(format) or not has("png"):
+            if not has(format):
                 continue
             for kind in KINDS:
                 with self.subTest(kind=kind, format=format):
@@ -219,7 +222,6 @@ class Sizes(ThumbCase):
         self.assertEqual(sharp.pixel(0, 4), (0,))
 
 
-@unittest.skipUnless(has("png"), "built without libspng")
 class Broken(ThumbCase):
     def assert_refused(self, data, grown=8 * MIB):
         shutil.rmtree(self.out, ignore_errors=True)
@@ -552,7 +554,7 @@ class Outputs(ThumbCase):
             self.thumb(*paths, "--lock")
 
     def test_interrupted(self):
-        path = self.image("png" if has("png") else "jpeg", 700, 700)
+        path = self.image("png", 700, 700)
         paths = []
         for i in range(400):
             paths.append(self.path("n%d" % i))
