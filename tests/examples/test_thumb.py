@@ -162,6 +162,17 @@ class Kinds(ThumbCase):
                                          (result.width, 90))
                         self.assert_slopes(result, orientation, slack=0.08)
 
+    def test_rows_of_avif_are_in_their_places(self):
+        if not has("avif"):
+            self.skipTest("built without libavif")
+        for kind in "avif", "avif-10", "avif-alpha":
+            self.thumb(self.image(kind, 64, 100, name="x"), size="64x100")
+            result = self.result("x.png")
+            for y in range(100):
+                green = sum(result.pixel(x, y)[1] for x in range(64)) / 64
+                self.assertAlmostEqual(green, min(max(y / 99, 0.01), 0.99), delta=0.012,
+                                       msg="%s, row %d" % (kind, y))
+
     def test_nonsense_in_exif_is_no_reason_to_fail(self):
         data = self.bytes(self.image("jpeg", 90, 60))
         for tiff in b"", b"II*\0", b"II*\0\xff\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + bytes(5), \
@@ -345,10 +356,14 @@ class Broken(ThumbCase):
             grown(images.png(before=text[1]), True)
             self.assertIn("are no pixels", grown(images.png(before=text[2], after=text[2]), False))
             self.assertIn("are no pixels", grown(images.png(before=text[0] * 40000), False))
-        segment = b"\xff\xe5\xff\xff" + bytes(65533)
+        # What is left out looks like an end, so that it matters where that begins and stops.
+        segment = b"\xff\xe5\xff\xff" + b"\xff\xd9" * 32766 + b"\0"
         jpeg = self.bytes(self.image("jpeg"))
         with self.subTest("jpeg"):
+            grown(jpeg, True)
+            want = self.result("x.png").rows
             grown(jpeg[:2] + segment * 1000 + jpeg[2:], True, 12 * MIB)
+            self.assertEqual(self.result("x.png").rows, want)
             grown(jpeg + bytes(60 * MIB), True, 12 * MIB)
             self.assertIn("premature end", grown(jpeg[:2] + segment * 1000, False, 12 * MIB).lower())
         if has("webp"):
