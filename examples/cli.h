@@ -23,6 +23,7 @@ enum exit_code {
     EXIT_CAPTURE = 8,     // the capture file cannot be read, or is damaged
     EXIT_PERMISSION = 9,  // the right to open packet sockets is missing
     EXIT_INTERFACE = 10,  // no such interface, or not one that the program works on
+    EXIT_IMAGE = 11,      // an image cannot be read, is damaged, or is too large
     EXIT_STOPPED = 130,   // SIGINT or SIGTERM
 };
 

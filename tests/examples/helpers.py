@@ -335,5 +335,5 @@ def stop(process, number):
 
 __all__ = ["BAD_PEERS", "BIN", "BLOCK", "Case", "GET", "GONE", "Hostile", "MAKE", "ROOT", "SEED",
            "STOPPED", "STORAGE", "TORRENT", "UNREACHABLE", "bdecode", "bencode", "json", "main",
-           "os", "random", "shutil", "signal", "socket", "stop", "struct", "subprocess", "time",
+           "os", "random", "shutil", "signal", "socket", "stop", "struct", "subprocess", "tempfile", "time",
            "unittest"]
