@@ -83,9 +83,8 @@ image_get(struct memory *memory, const struct zcb_image_layout *layout, struct z
 void
 memory_end(struct memory *memory, size_t keep)
 {
-    // trim lets go of whole buffers until less than one of them would be too much: so it may leave
-    // nearly twice what it is told, and more where a single one is larger than that.
-    (void)zcb_pool_trim(memory->pool, memory->largest > keep / 2 ? 0 : keep / 2);
+    // trim lets go of whole buffers, and leaves less than one of them more than it is told.
+    (void)zcb_pool_trim(memory->pool, memory->largest > keep ? 0 : keep - memory->largest);
     zcb_image_lease_end(&memory->lease);
     memory->largest = 0;
 }

@@ -178,10 +178,10 @@ ZCB_API ZCB_MUST_CHECK int zcb_pool_acquire_n(struct zcb_pool *pool, size_t len,
 ZCB_API ZCB_MUST_CHECK int zcb_pool_prefault(struct zcb_pool *pool, size_t len, size_t count);
 
 // Gives idle memory back now: whole idle slabs to the source, and the pages of other free buffers
-// (of a source that can purge) to the system. Keeps `keep_bytes` of free buffers as they are.
-// Caches of other threads are called in and drain at their owners' next release. Preallocated
-// buffers keep their slabs, not their pages. Returns the bytes given back. O(free buffers). Any
-// thread.
+// (of a source that can purge) to the system. Keeps `keep_bytes` of free buffers as they are, where
+// there are so many: it stops where one slab, or one buffer, more would be too much. Caches of other
+// threads are called in and drain at their owners' next release. Preallocated buffers keep their
+// slabs, not their pages. Returns the bytes given back. O(free buffers). Any thread.
 ZCB_API size_t zcb_pool_trim(struct zcb_pool *pool, size_t keep_bytes);
 
 // Ends an interval of observation: what the depot held and nobody needed since the last call is let

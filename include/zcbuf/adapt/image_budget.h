@@ -42,12 +42,12 @@
 //     1  pool with ZCB_POOL_NO_CACHE and NO_OVERSIZE, max_bytes = the budget's total, tiers for the
 //        frames without prealloc, slab_size = the smallest tier's size: one buffer a slab
 //     2  before acquire:    zcb_image_lease_charge(lease, the tier's buffer_size)
-//     3  after release:     zcb_pool_trim(pool, keep_bytes), and only then
-//                           zcb_image_lease_uncharge(), or zcb_image_lease_end()
+//     3  after release:     zcb_pool_trim(pool, keep_bytes less the largest tier's size, or 0), and
+//                           only then zcb_image_lease_uncharge(), or zcb_image_lease_end()
 //
-// Why this holds: trim leaves at most keep_bytes idle (a slab of several buffers could not be given
-// back while one of them is out), and what is released after it is still charged to its job until
-// that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
+// Why this holds: trim leaves less than one buffer more than it is told, so at most keep_bytes idle
+// (a slab of several buffers could not be given back while one of them is out), and what is
+// released after it is still charged to its job until that one has trimmed, too. So the pool has never more than what is charged and keep_bytes. A job
 // that does not need the bytes for something else leaves frames charged to its end, and trims once;
 // it does not end while somebody still reads one of them.
 //
