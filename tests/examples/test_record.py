@@ -140,6 +140,16 @@ class Ends(RecordCase):
         # A part of a frame was cut off.
         self.assertEqual(os.path.getsize(self.wav), sound.header + sound.size + sound.size % 2)
 
+    def test_no_room_for_the_last_byte(self):
+        # An odd length is filled up with a byte that does not fit; the header is right nevertheless.
+        length = 104 + 3 * 2701
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
+        self.json("-o", self.wav, "-f", "s24", "-c", "1", "-t", "60", code=STORAGE, preexec_fn=limit)
+        with open(self.wav, "rb") as file:
+            data = file.read()
+        self.assertEqual(len(data), length)
+        self.assertEqual(struct.unpack("<4sI", data[96:104]), (b"data", 3 * 2701))
+
     def test_a_disk_that_is_full(self):
         done = self.record("-o", "/dev/full", "-q", code=STORAGE)
         self.assertIn("No space left", done.said)
