@@ -108,15 +108,24 @@ class Ends(RecordCase):
 
     def test_signals(self):
         for number, options, code in ((signal.SIGINT, [], 0), (signal.SIGTERM, [], 0),
-                                      (signal.SIGINT, ["-t", "100"], STOPPED)):
-            process = self.begin("-o", self.wav, *options)
+                                      (signal.SIGHUP, [], 0), (signal.SIGINT, ["-t", "100"], STOPPED)):
+            process = self.begin("-o", self.wav, "--serve", self.path("s"), *options)
             self.until(self.grown(100000))
             report = self.end(process, number, code)
             self.assertEqual(report["ended"], "interrupted")
             sound = self.parsed()
             self.assert_ramp(sound, "f32")
             self.assertEqual(sound.frames, report["frames"])
+            self.assertFalse(os.path.exists(self.path("s")))
             os.unlink(self.wav)
+
+    def test_nohup(self):
+        process = self.begin("-o", self.wav, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.until(self.grown(100000))
+        process.send_signal(signal.SIGHUP)
+        size = os.path.getsize(self.wav)
+        self.until(self.grown(size + 100000))
+        self.end(process, signal.SIGINT)
 
     def test_kill_leaves_a_file_that_can_be_played(self):
         process = self.begin("-o", self.wav)
@@ -171,8 +180,9 @@ class Ends(RecordCase):
         self.record("-o", self.folder, code=STORAGE)
 
     def test_stopped_for_three_seconds(self):
-        """What did not fit into the "device" meanwhile is a gap, which is reported to the frame."""
-        process = self.begin("-o", self.wav)
+        """What did not fit into the "device" meanwhile is a gap, which is reported to the frame. It
+        was not the device that was silent."""
+        process = self.begin("-o", self.wav, "--timeout", "1")
         self.until(self.grown(100000))
         size = os.path.getsize(self.wav)
         process.send_signal(signal.SIGSTOP)
@@ -227,6 +237,7 @@ class Words(RecordCase):
                         ["--packet", "0"], ["--packet", "1001"], ["--full", "some"],
                         ["--clients", "0"], ["--clients", "49"], ["--timeout", "-1"],
                         ["--rf64-above", "4294967296"], ["--json", "-o", "-"], ["-o", ""],
+                        ["-r", "48k"], ["-n", "1K"], ["--list", "--json"], ["--serve", "sock"],
                         ["-d", ""], ["--serve", "127.0.0.1"], ["--serve", "127.0.0.1:99999"],
                         ["--serve", "0.0.0.0:0"], ["--serve", "[::]:0"], ["--serve", "/x,fast"],
                         ["--serve", "/" + 200 * "x"], ["--backend", "pulse"],
@@ -261,6 +272,7 @@ class Words(RecordCase):
             if name != "tone":
                 self.record("--backend", name, "-o", self.wav, code=UNREACHABLE, tone=None)
         self.record("--serve", "0.0.0.0:0", "-o", self.wav, code=USAGE)
+        self.record("-t", "1e-9", "-o", self.wav, code=USAGE)
         with open(self.wav, "rb") as file:
             self.assertEqual(file.read(), b"an older recording")
 
