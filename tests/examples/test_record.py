@@ -291,6 +291,12 @@ class Words(RecordCase):
             self.assertGreater(report["allocations"]["all"], 0)
             self.assertGreater(report["allocations"]["steady_seconds"], 1)
             self.assertEqual(report["allocations"]["steady"], 0)
+        with open(os.path.join(ROOT, "docs", "zcb-record.md")) as file:
+            told = file.read().partition("## The JSON")[2].partition("\n## ")[0]
+        generic = set(report["meter"]) - {"levels"} | set(report["sink"]) # the library's
+        for name in {*report, *report["file"], *report["clients"], *report.get("allocations", ()),
+                     *report["meter"], *report["meter"]["levels"][0]} - generic | set(report):
+            self.assertIn("`%s`" % name, told)
         text = self.record("-t", "0.1").said
         for word in ("captured:   4800 frames", "copied:     0 bytes", "lost:       0 frames"):
             self.assertIn(word, text)
