@@ -16,7 +16,7 @@
 #include "zcb-record-backend.h"
 
 #define MAX_PORTS 256
-#define PATIENCE_S 5 // for the server
+#define PATIENCE_MS 5000 // for the server
 
 struct jack {
     struct capture *capture;
@@ -36,17 +36,19 @@ struct jack {
 static bool
 in_time(struct jack *jack, void *(*call)(void *))
 {
-    struct timespec until;
+    const struct timespec nap = {.tv_nsec = 2000000};
     pthread_t thread;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
     if (pthread_create(&thread, NULL, call, jack) != 0) {
         call(jack);
         return true;
     }
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-        return true;
+    // In naps, as pthread_timedjoin_np() goes by a clock that somebody may set.
+    for (int i = 0; i < PATIENCE_MS / 2; i++) {
+        if (pthread_tryjoin_np(thread, NULL) == 0)
+            return true;
+        nanosleep(&nap, NULL);
+    }
     pthread_detach(thread);
     __atomic_store_n(&jack->stuck, 1, __ATOMIC_RELEASE);
     return false;
