@@ -169,6 +169,8 @@ prepare(void)
             return code;
     }
     // Last: what was there before is overwritten, so all else had better work.
+    if (stop_requested)
+        return EXIT_STOPPED;
     if (options.output != NULL) {
         error = wav_create(&run.writer.wav, options.output, &run.format, options.rf64_above);
         if (error != 0) {

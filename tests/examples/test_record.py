@@ -276,6 +276,27 @@ class Words(RecordCase):
         with open(self.wav, "rb") as file:
             self.assertEqual(file.read(), b"an older recording")
 
+    def test_interrupted_while_it_looks_for_a_server(self):
+        if "pulse" not in self.record("--help").stdout.decode():
+            self.skipTest("zcb-record was built without libpulse")
+        # A server that says nothing.
+        silent = socket.socket(socket.AF_UNIX)
+        self.addCleanup(silent.close)
+        silent.bind(self.path("no-pulse"))
+        silent.listen()
+        silent.settimeout(30)
+        with open(self.wav, "wb") as file:
+            file.write(b"an older recording")
+        process = self.begin("-o", self.wav, tone=None)
+        connection = silent.accept()[0]
+        self.addCleanup(connection.close)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+        self.clean(said)
+        self.assertEqual((process.returncode, out), (STOPPED, ""), said)
+        with open(self.wav, "rb") as file:
+            self.assertEqual(file.read(), b"an older recording")
+
     def test_the_report(self):
         report = self.json("-o", self.wav, "-t", "3.5", "--serve", self.path("s"))
         self.assertEqual((report["backend"], report["rate"], report["channels"], report["format"],
