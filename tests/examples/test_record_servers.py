@@ -111,15 +111,23 @@ class ServerCase(RecordCase):
             time.sleep(0.1)
 
     def begin_to_record(self, backend, device, *options):
-        if os.path.exists(self.wav):
-            os.unlink(self.wav)
-        process = self.begin("-b", backend, "-d", device, "-o", self.wav, *options, tone=None)
-        try:
-            self.until(lambda: os.path.exists(self.wav) and os.path.getsize(self.wav) > 20000)
-        except AssertionError:
-            process.kill()
-            self.fail("nothing is recorded: " + process.communicate()[1])
-        return process
+        """Returns when it does; begins again where a short --timeout was over before a slow machine
+        had anything to record."""
+        begun = lambda: os.path.exists(self.wav) and os.path.getsize(self.wav) > 20000
+        for attempt in range(TRIES):
+            if os.path.exists(self.wav):
+                os.unlink(self.wav)
+            process = self.begin("-b", backend, "-d", device, "-o", self.wav, *options, tone=None)
+            try:
+                self.until(lambda: process.poll() is not None or begun())
+            except AssertionError:
+                process.kill()
+                process.wait()
+            if process.poll() is None:
+                return process
+            said = process.communicate()[1]
+            self.clean(said)
+        self.fail("nothing is recorded: " + said)
 
     def end_when_silent(self, process, frame):
         """When half a second has come that was not played."""
