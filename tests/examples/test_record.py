@@ -289,8 +289,8 @@ class Words(RecordCase):
             file.write(b"an older recording")
         process = self.begin("-o", self.wav, tone=None)
         connection = silent.accept()[0]
-        self.addCleanup(connection.close)
         process.send_signal(signal.SIGINT)
+        connection.close() # or it would wait for five seconds
         out, said = process.communicate(timeout=60)
         self.clean(said)
         self.assertEqual((process.returncode, out), (STOPPED, ""), said)
