@@ -76,7 +76,7 @@ def differences(played, recorded, frame):
 
 def end_with_us():
     """In a child: it ends when the test does, also when that is killed."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM) # PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG; jackd takes its time for SIGTERM
 
 
 class ServerCase(RecordCase):
