@@ -77,6 +77,11 @@ backend_choose(const struct options *options, struct capture *capture,
         const struct backend *backend = any ? backends[i] : only;
         int error;
 
+        // Nobody waits for the next one.
+        if (stop_requested) {
+            *code = EXIT_STOPPED;
+            return NULL;
+        }
         // Who asked for a device does not want a tone in its place.
         if (any && backend == &backend_tone && options->wish.device != NULL)
             break;

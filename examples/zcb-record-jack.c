@@ -16,7 +16,7 @@
 #include "zcb-record-backend.h"
 
 #define MAX_PORTS 256
-#define PATIENCE_S 5 // for the server
+#define PATIENCE_MS 5000 // for the server
 
 struct jack {
     struct capture *capture;
@@ -29,6 +29,7 @@ struct jack {
     bool begun;
     jack_status_t status; // of opening
     int stuck;            // a call has not come back: what it works with is left to it
+    int busy;             // the real-time thread is in process()
 };
 
 // libjack waits for its server for as long as that takes. What should not, is called in a thread of
@@ -36,19 +37,24 @@ struct jack {
 static bool
 in_time(struct jack *jack, void *(*call)(void *))
 {
-    struct timespec until;
+    const struct timespec nap = {.tv_nsec = 2000000};
     pthread_t thread;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
     if (pthread_create(&thread, NULL, call, jack) != 0) {
         call(jack);
         return true;
     }
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-        return true;
+    // In naps, as pthread_timedjoin_np() goes by a clock that somebody may set.
+    for (int i = 0; i < PATIENCE_MS / 2; i++) {
+        if (pthread_tryjoin_np(thread, NULL) == 0)
+            return true;
+        nanosleep(&nap, NULL);
+    }
     pthread_detach(thread);
-    __atomic_store_n(&jack->stuck, 1, __ATOMIC_RELEASE);
+    // From here on process() touches nothing; one that has begun comes to its end soon.
+    __atomic_store_n(&jack->stuck, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&jack->busy, __ATOMIC_SEQ_CST) != 0)
+        nanosleep(&nap, NULL);
     return false;
 }
 
@@ -79,14 +85,11 @@ interleave(void *ctx, uint8_t *to, uint32_t from, uint32_t frames)
     zcb_count_copy(ZCB_COPY_COPY_TO, (size_t)frames * jack->channels * sizeof(float));
 }
 
-static int
-process(jack_nframes_t frames, void *ctx)
+static void
+deliver(struct jack *jack, jack_nframes_t frames)
 {
-    struct jack *jack = ctx;
     jack_nframes_t now = jack_last_frame_time(jack->client);
 
-    if (__atomic_load_n(&jack->stuck, __ATOMIC_ACQUIRE) != 0)
-        return 0;
     if (!jack->begun) {
         capture_warm(jack->capture);
         jack->stamp = (struct zcb_audio_stamp){.pts_frames = now, .flags = ZCB_AUDIO_HAS_PTS};
@@ -98,6 +101,18 @@ process(jack_nframes_t frames, void *ctx)
     for (unsigned c = 0; c < jack->channels; c++)
         jack->samples[c] = jack_port_get_buffer(jack->ports[c], frames);
     capture_make(jack->capture, frames, &jack->stamp, interleave, jack);
+}
+
+static int
+process(jack_nframes_t frames, void *ctx)
+{
+    struct jack *jack = ctx;
+
+    // First that it is here, then whether it may be: in_time() does it the other way round.
+    __atomic_store_n(&jack->busy, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&jack->stuck, __ATOMIC_SEQ_CST) == 0)
+        deliver(jack, frames);
+    __atomic_store_n(&jack->busy, 0, __ATOMIC_SEQ_CST);
     return 0;
 }
 

@@ -94,6 +94,10 @@ open_tcp(struct listener *listener, const char *text, enum exit_code *code)
     socklen_t len;
     int one = 1;
 
+    if (strchr(text, ':') == NULL)
+        return fail(listener, text,
+                    "is no 127.0.0.1:PORT; write unix:PATH, or a path with a /, for a Unix socket",
+                    code, EXIT_USAGE);
     if (!parse_address(text, &address, &len, why))
         return fail(listener, text, why, code, EXIT_USAGE);
     if (!is_loopback(&address))

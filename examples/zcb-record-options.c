@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "zcb-record.h"
 
@@ -13,7 +14,8 @@ static const char usage[] =
     "the\n"
     "same time. Ctrl-C ends it.\n"
     "\n"
-    "  -o, --output FILE      what to write; - is standard output. Without it nothing is written\n"
+    "  -o, --output FILE      what to write; - is standard output. What is there is overwritten.\n"
+    "                         Without it nothing is written\n"
     "  -d, --device NAME      what to record from; --list shows what there is. Also --source\n"
     "  -b, --backend NAME     auto (the first that is there), or one of: %s\n"
     "  -r, --rate HZ          frames a second      } default: what the device has\n"
@@ -21,8 +23,9 @@ static const char usage[] =
     "  -f, --format FORMAT    s16, s24, s32 or f32 }\n"
     "  -t, --duration SECONDS end after so long, counted in frames\n"
     "  -n, --frames N         end after so many frames\n"
-    "      --serve ADDRESS    let programs on this machine listen: 127.0.0.1:PORT, or the PATH of\n"
-    "                         a Unix socket; can be given 8 times. With ,oldest ,skip or ,hold\n"
+    "      --serve ADDRESS    let programs on this machine listen: 127.0.0.1:PORT, or unix:PATH\n"
+    "                         for a Unix socket; can be given 8 times. With ,oldest ,skip or "
+    ",hold\n"
     "                         behind it: what one who is too slow loses; default oldest\n"
     "      --clients N        how many may listen at a time; default 8, at most 48\n"
     "      --packet MS        length of a packet; default 10, at most 1000\n"
@@ -41,10 +44,11 @@ static const char usage[] =
     "written, 5 no sound server, 7 the device has gone or is silent, 10 no such device,\n"
     "130 interrupted before --duration or --frames were reached.\n";
 
+// Digits alone: the K of a size is 1024, and who writes -r 48k does not mean 49152.
 static bool
 number_option(const char *name, const char *text, uint64_t low, uint64_t high, uint64_t *out)
 {
-    if (parse_size(text, low, high, out))
+    if (text[strspn(text, "0123456789")] == '\0' && parse_size(text, low, high, out))
         return true;
     say("%s %s: is no number from %llu to %llu; try --help", name, printable(text),
         (unsigned long long)low, (unsigned long long)high);
@@ -139,6 +143,11 @@ check(struct options *options, bool duration)
         say("--tone goes with --backend tone alone");
     else if (options->json && options->output != NULL && strcmp(options->output, "-") == 0)
         say("--json and -o - both want standard output; give one of them another place");
+    else if (options->json && options->list)
+        say("--json: --list has no JSON; its lines are NAME, a tab, and words");
+    else if (!options->list && options->output != NULL && strcmp(options->output, "-") == 0 &&
+             isatty(STDOUT_FILENO))
+        say("-o -: standard output is a terminal; let it go into a file or a pipe");
     else if (options->wish.device != NULL && options->wish.device[0] == '\0')
         say("--device: is empty; --list shows what there is");
     else if (options->output != NULL && options->output[0] == '\0')

@@ -144,7 +144,8 @@ welcome(struct server *s, const struct listener *listener)
     struct client *client = NULL;
 
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+        // No descriptors, no memory: not in circles.
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             s->paused_until = now_ms() + 200;
         return;
     }

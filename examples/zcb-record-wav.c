@@ -202,7 +202,7 @@ wav_mend(struct wav *wav)
 int
 wav_close(struct wav *wav)
 {
-    int error = 0;
+    int error = 0, mended;
 
     // Chunks are of even length.
     if (wav->rewrites && wav->data_bytes % 2 != 0) {
@@ -210,8 +210,10 @@ wav_close(struct wav *wav)
 
         error = n < 0 ? -errno : 0;
     }
-    if (error == 0)
-        error = wav_mend(wav);
+    // Also where there was no room for that byte: nobody misses it, but what the header does not
+    // tell is lost.
+    mended = wav_mend(wav);
+    error = error != 0 ? error : mended;
     if (close(wav->fd) != 0 && error == 0)
         error = -errno;
     wav->fd = -1;

@@ -21,6 +21,7 @@
 #define MAX_BUFFERS 4096u      // that a sink can have
 #define MAX_DEPTH 1024u        // packets that a consumer's queue can have
 #define SETTLED_S 2.0          // allocations are counted from then on
+#define HELD_UP_S 0.5          // a look at the meter's queue takes 50 ms
 
 static struct options options;
 
@@ -97,6 +98,20 @@ choose_sizes(struct sizes *s)
     return true;
 }
 
+// How many frames are wanted. false: after a message.
+static bool
+choose_length(void)
+{
+    uint64_t *left = &run.capture.left;
+
+    *left = options.frames != 0 ? options.frames : UINT64_MAX;
+    if (!(options.duration > 0) ||
+        (zcb_audio_frames_in(&run.format, options.duration, left) == 0 && *left != 0))
+        return true;
+    say("--duration %g: is not even one frame, or too many", options.duration);
+    return false;
+}
+
 static bool
 make_sink(struct sizes *s)
 {
@@ -137,7 +152,7 @@ prepare(void)
     run.backend = backend_choose(&options, &run.capture, &run.format, &run.device, &code);
     if (run.backend == NULL)
         return code;
-    if (!choose_sizes(&sizes))
+    if (!choose_length() || !choose_sizes(&sizes))
         return EXIT_USAGE;
     if (!make_sink(&sizes))
         return EXIT_INTERNAL;
@@ -154,6 +169,8 @@ prepare(void)
             return code;
     }
     // Last: what was there before is overwritten, so all else had better work.
+    if (stop_requested)
+        return EXIT_STOPPED;
     if (options.output != NULL) {
         error = wav_create(&run.writer.wav, options.output, &run.format, options.rf64_above);
         if (error != 0) {
@@ -173,16 +190,6 @@ start(void)
     int error;
 
     run.capture.frame_bytes = zcb_audio_frame_bytes(&run.format);
-    run.capture.left = UINT64_MAX;
-    if (options.frames != 0)
-        run.capture.left = options.frames;
-    if (options.duration > 0) {
-        error = zcb_audio_frames_in(&run.format, options.duration, &run.capture.left);
-        if (error != 0 || run.capture.left == 0) {
-            say("--duration %g: is not even one frame, or too many", options.duration);
-            return EXIT_USAGE;
-        }
-    }
     if (!options.json && !options.quiet)
         say("recording from %s: %u Hz, %u channel%s, %s%s; Ctrl-C ends it", run.backend->name,
             run.format.rate, run.format.channels, run.format.channels == 1 ? "" : "s",
@@ -239,7 +246,7 @@ look_at_allocations(double now, double first)
 static enum exit_code
 watch(void)
 {
-    double first = 0, heard = now_seconds(), shown = heard;
+    double first = 0, heard = now_seconds(), shown = heard, last = heard;
     const double interval = run.meter.live ? 1.0 / 15 : 1;
     struct zcb_audio_packet packet;
     enum exit_code code = EXIT_DONE;
@@ -248,6 +255,10 @@ watch(void)
         int r = zcb_audio_consumer_read(run.metering, 50, &packet);
         double now = now_seconds();
 
+        // Where we were stopped, it was not the device that was silent.
+        if (now - last > HELD_UP_S)
+            heard += now - last;
+        last = now;
         if (r == 1) {
             meter_add(&run.meter, &packet);
             zcb_audio_packet_unref(&packet);
@@ -349,7 +360,7 @@ unprepare(void)
 int
 main(int argc, char **argv)
 {
-    struct sigaction action;
+    struct sigaction action, before;
     enum exit_code code;
 
     standard_descriptors();
@@ -366,6 +377,9 @@ main(int argc, char **argv)
     action.sa_flags |= (int)SA_RESETHAND;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    // The terminal's window was closed: an end like any other, but not for who said nohup.
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
     run.capture.why[0] = '\0';
     code = prepare();
     if (code == EXIT_DONE)

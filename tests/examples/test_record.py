@@ -108,15 +108,24 @@ class Ends(RecordCase):
 
     def test_signals(self):
         for number, options, code in ((signal.SIGINT, [], 0), (signal.SIGTERM, [], 0),
-                                      (signal.SIGINT, ["-t", "100"], STOPPED)):
-            process = self.begin("-o", self.wav, *options)
+                                      (signal.SIGHUP, [], 0), (signal.SIGINT, ["-t", "100"], STOPPED)):
+            process = self.begin("-o", self.wav, "--serve", self.path("s"), *options)
             self.until(self.grown(100000))
             report = self.end(process, number, code)
             self.assertEqual(report["ended"], "interrupted")
             sound = self.parsed()
             self.assert_ramp(sound, "f32")
             self.assertEqual(sound.frames, report["frames"])
+            self.assertFalse(os.path.exists(self.path("s")))
             os.unlink(self.wav)
+
+    def test_nohup(self):
+        process = self.begin("-o", self.wav, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.until(self.grown(100000))
+        process.send_signal(signal.SIGHUP)
+        size = os.path.getsize(self.wav)
+        self.until(self.grown(size + 100000))
+        self.end(process, signal.SIGINT)
 
     def test_kill_leaves_a_file_that_can_be_played(self):
         process = self.begin("-o", self.wav)
@@ -140,6 +149,16 @@ class Ends(RecordCase):
         # A part of a frame was cut off.
         self.assertEqual(os.path.getsize(self.wav), sound.header + sound.size + sound.size % 2)
 
+    def test_no_room_for_the_last_byte(self):
+        # An odd length is filled up with a byte that does not fit; the header is right nevertheless.
+        length = 104 + 3 * 2701
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
+        self.json("-o", self.wav, "-f", "s24", "-c", "1", "-t", "60", code=STORAGE, preexec_fn=limit)
+        with open(self.wav, "rb") as file:
+            data = file.read()
+        self.assertEqual(len(data), length)
+        self.assertEqual(struct.unpack("<4sI", data[96:104]), (b"data", 3 * 2701))
+
     def test_a_disk_that_is_full(self):
         done = self.record("-o", "/dev/full", "-q", code=STORAGE)
         self.assertIn("No space left", done.said)
@@ -161,8 +180,9 @@ class Ends(RecordCase):
         self.record("-o", self.folder, code=STORAGE)
 
     def test_stopped_for_three_seconds(self):
-        """What did not fit into the "device" meanwhile is a gap, which is reported to the frame."""
-        process = self.begin("-o", self.wav)
+        """What did not fit into the "device" meanwhile is a gap, which is reported to the frame. It
+        was not the device that was silent."""
+        process = self.begin("-o", self.wav, "--timeout", "1")
         self.until(self.grown(100000))
         size = os.path.getsize(self.wav)
         process.send_signal(signal.SIGSTOP)
@@ -217,6 +237,7 @@ class Words(RecordCase):
                         ["--packet", "0"], ["--packet", "1001"], ["--full", "some"],
                         ["--clients", "0"], ["--clients", "49"], ["--timeout", "-1"],
                         ["--rf64-above", "4294967296"], ["--json", "-o", "-"], ["-o", ""],
+                        ["-r", "48k"], ["-n", "1K"], ["--list", "--json"], ["--serve", "sock"],
                         ["-d", ""], ["--serve", "127.0.0.1"], ["--serve", "127.0.0.1:99999"],
                         ["--serve", "0.0.0.0:0"], ["--serve", "[::]:0"], ["--serve", "/x,fast"],
                         ["--serve", "/" + 200 * "x"], ["--backend", "pulse"],
@@ -251,6 +272,28 @@ class Words(RecordCase):
             if name != "tone":
                 self.record("--backend", name, "-o", self.wav, code=UNREACHABLE, tone=None)
         self.record("--serve", "0.0.0.0:0", "-o", self.wav, code=USAGE)
+        self.record("-t", "1e-9", "-o", self.wav, code=USAGE)
+        with open(self.wav, "rb") as file:
+            self.assertEqual(file.read(), b"an older recording")
+
+    def test_interrupted_while_it_looks_for_a_server(self):
+        if "pulse" not in self.record("--help").stdout.decode():
+            self.skipTest("zcb-record was built without libpulse")
+        # A server that says nothing.
+        silent = socket.socket(socket.AF_UNIX)
+        self.addCleanup(silent.close)
+        silent.bind(self.path("no-pulse"))
+        silent.listen()
+        silent.settimeout(30)
+        with open(self.wav, "wb") as file:
+            file.write(b"an older recording")
+        process = self.begin("-o", self.wav, tone=None)
+        connection = silent.accept()[0]
+        process.send_signal(signal.SIGINT)
+        connection.close() # or it would wait for five seconds
+        out, said = process.communicate(timeout=60)
+        self.clean(said)
+        self.assertEqual((process.returncode, out), (STOPPED, ""), said)
         with open(self.wav, "rb") as file:
             self.assertEqual(file.read(), b"an older recording")
 
@@ -269,6 +312,12 @@ class Words(RecordCase):
             self.assertGreater(report["allocations"]["all"], 0)
             self.assertGreater(report["allocations"]["steady_seconds"], 1)
             self.assertEqual(report["allocations"]["steady"], 0)
+        with open(os.path.join(ROOT, "docs", "zcb-record.md")) as file:
+            told = file.read().partition("## The JSON")[2].partition("\n## ")[0]
+        generic = set(report["meter"]) - {"levels"} | set(report["sink"]) # the library's
+        for name in {*report, *report["file"], *report["clients"], *report.get("allocations", ()),
+                     *report["meter"], *report["meter"]["levels"][0]} - generic | set(report):
+            self.assertIn("`%s`" % name, told)
         text = self.record("-t", "0.1").said
         for word in ("captured:   4800 frames", "copied:     0 bytes", "lost:       0 frames"):
             self.assertIn(word, text)

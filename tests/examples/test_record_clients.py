@@ -40,7 +40,7 @@ def screen(said, rows, columns):
 
 
 class Terminal(RecordCase):
-    def terminal(self, rows, columns, *options, tone="440"):
+    def terminal(self, rows, columns, *options, tone="440", code=0):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         process = subprocess.Popen([RECORD, "--tone", tone, *options], stderr=theirs,
@@ -57,7 +57,7 @@ class Terminal(RecordCase):
                 break
             said += more
         os.close(ours)
-        self.assertEqual(process.wait(), 0)
+        self.assertEqual(process.wait(), code)
         said = said.decode()
         self.clean(said)
         return said
@@ -82,6 +82,9 @@ class Terminal(RecordCase):
                 heights = {int(n) for n in re.findall(r"\x1b\[(\d+)A", said)}
                 self.assertTrue(heights)
                 self.assertLessEqual(max(heights), max(1, rows - 1) if rows else 17)
+
+    def test_no_samples_for_a_terminal(self):
+        self.assertIn("is a terminal", self.terminal(24, 80, "-n", "48", "-o", "-", code=USAGE))
 
     def test_quiet(self):
         self.assertEqual(self.terminal(24, 80, "-t", "0.5", "-q"), "")

