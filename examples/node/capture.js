@@ -83,7 +83,7 @@ class Core {
     this.last = null; // statistics of when it was closed
     this.id = native.open(wanted, (reader) => this.waiting.get(reader)?.[WAKE]());
     this.account = new Account(this.id, native.release);
-    this.slabs = new Slabs((handle) => native.slab(this.id, handle));
+    this.slabs = new Slabs(this.copies, (handle) => native.slab(this.id, handle));
   }
 
   hold(change) {

@@ -49,17 +49,19 @@ class Place {
 }
 
 class Slab {
-  constructor(fetch) {
-    this.fetch = fetch;
+  constructor(owner) {
+    this.owner = owner;
     this.memory = null;
     this.places = new Map();
   }
 
   buffer(handle) {
     if (this.memory === null || this.memory.byteLength === 0) {
-      this.memory = this.fetch(handle);
+      this.memory = this.owner.fetch(handle);
       // A transfer would leave all views of this slab empty. (One that happens anyway is seen above.)
-      markAsUntransferable(this.memory);
+      // Node does it by itself for external memory; and where it is told to once more, Node 24 dies
+      // when the environment ends, as it cannot detach that memory any more.
+      if (this.owner.copies) markAsUntransferable(this.memory);
     }
     return this.memory;
   }
@@ -75,7 +77,8 @@ class Slab {
 }
 
 class Slabs {
-  constructor(fetch) {
+  constructor(copies, fetch) {
+    this.copies = copies;
     this.fetch = fetch;
     this.slabs = new Map(); // by serial number
   }
@@ -83,7 +86,7 @@ class Slabs {
   place(serial, offset) {
     let slab = this.slabs.get(serial);
     if (slab === undefined) {
-      slab = new Slab(this.fetch);
+      slab = new Slab(this);
       this.slabs.set(serial, slab);
     }
     return slab.place(offset);
@@ -91,7 +94,7 @@ class Slabs {
 
   // For parts of a buffer, which are not kept.
   part(serial, offset) {
-    const slab = this.slabs.get(serial) ?? new Slab(this.fetch);
+    const slab = this.slabs.get(serial) ?? new Slab(this);
     return new Place(slab, offset);
   }
 }

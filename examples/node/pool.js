@@ -98,14 +98,15 @@ class Core {
     this.checked = flag(options, 'checked');
     this.clear = flag(options, 'clear');
     this.records = new Int32Array(RECORD.SIZE);
-    this.slabs = new Slabs((handle) => native.poolSlab(this.id, handle));
+    const copies = flag(options, 'copies') || !EXTERNAL;
+    this.slabs = new Slabs(copies, (handle) => native.poolSlab(this.id, handle));
     this.closed = false;
     this.last = null;
     this.id = native.poolOpen({
       maxBytes: whole(options, 'maxBytes', 0, Number.MAX_SAFE_INTEGER),
       oversize: options.oversize === false ? 0 : 1,
       grow: flag(options, 'grow') ? 1 : 0,
-      copies: flag(options, 'copies') || !EXTERNAL ? 1 : 0,
+      copies: copies ? 1 : 0,
     }, numbers);
     this.account = new Account(this.id, native.poolRelease);
   }

@@ -68,6 +68,30 @@ test('a process that waits goes on until the end', () => {
   `), '9600\n');
 });
 
+test('where there are no external buffers packets are copied, and all else is the same', () => {
+  const out = run(`
+    const path = require('node:path');
+    const { native } = require(path.join(path.dirname(process.env.INDEX), 'memory.js'));
+    native.external = () => false;
+    const { Capture, Pool } = require(process.env.INDEX);
+    const capture = new Capture({ sample: 's32', frames: 4800, speed: 4, buffers: 32 });
+    const pool = new Pool();
+    const buffer = pool.acquire(3);
+    buffer.data.fill(7);
+    let right = true;
+    capture.on('data', (packet) => {
+      const { samples, pts } = packet;
+      for (let i = 0; i < samples.length; i++) right = right && samples[i] === pts * 2 + i;
+      packet.release();
+    });
+    capture.on('end', () => {
+      const { copies, copiedBytes } = capture.stats();
+      console.log(copies, copiedBytes, right, buffer.data.join());
+    });
+  `);
+  assert.equal(out, 'true 38400 true 7,7,7\n');
+});
+
 test('exits with packets out', () => {
   const held = `${START}
     const pool = new Pool();

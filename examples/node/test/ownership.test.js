@@ -260,10 +260,15 @@ for (const copies of [false, true]) {
     assert.ok(isRight(b));
     // A clone is a copy.
     assert.deepEqual(structuredClone(a.data), a.data);
-    // As an addon can do it.
-    native.detach(a.data.buffer);
-    assert.equal(buffer.byteLength, 0);
-    if (copies) {
+    // As an addon can do it. (Newer versions of Node die of that, where memory was marked.)
+    const dies = copies && Number(process.versions.node.split('.')[0]) > 22;
+    if (!dies) {
+      native.detach(a.data.buffer);
+      assert.equal(buffer.byteLength, 0);
+    }
+    if (dies) {
+      assert.ok(isRight(a));
+    } else if (copies) {
       // What was copied is gone with it; what comes from now on is right.
       assert.equal(a.data.length, 384);
     } else {
