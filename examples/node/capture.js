@@ -103,8 +103,8 @@ class Core {
   close() {
     if (this.closing) return;
     this.closing = true;
-    this.last = this.stats();
     for (const reader of [...this.readers.values()]) reader.deref()?.close();
+    this.last = this.stats();
     this.closed = true;
     native.close(this.id);
     this.waiting.clear();
