@@ -88,6 +88,7 @@ void outs_finish(struct outs *outs);                     // drops all that is ou
 // ---- views
 
 struct views {
+    napi_env env;
     struct zcb_source source;
     bool copies;
     struct mirror *mirrors; // where copies are: for each slab, an ArrayBuffer of the same size
@@ -121,7 +122,7 @@ put_wide(uint32_t *record, enum record low, uint64_t value)
 }
 
 bool views_init(struct call *call, struct views *views, bool copies);
-void views_finish(napi_env env, struct views *views);
+void views_finish(struct views *views);
 
 // Drops mirrors of slabs that the pool has given back.
 void views_sweep(napi_env env, struct views *views);

@@ -12,10 +12,10 @@ struct pool {
 };
 
 static void
-free_pool(napi_env env, struct pool *pool)
+free_pool(struct pool *pool)
 {
     zcb_pool_destroy(&pool->pool);
-    views_finish(env, &pool->views);
+    views_finish(&pool->views);
     outs_finish(&pool->outs);
     free(pool);
 }
@@ -23,7 +23,8 @@ free_pool(napi_env env, struct pool *pool)
 static void
 destroy_pool(napi_env env, struct object *object)
 {
-    free_pool(env, (struct pool *)object);
+    (void)env;
+    free_pool((struct pool *)object);
 }
 
 // Tiers come as size, preallocated and most buffers, three numbers each.
@@ -91,7 +92,7 @@ pool_open(napi_env env, napi_callback_info info)
         fail(env, result, "pool");
     }
     if (result < 0 || !add_object(&call, &pool->object)) {
-        free_pool(env, pool);
+        free_pool(pool);
         return NULL;
     }
     return number(env, pool->object.id);
@@ -118,7 +119,7 @@ settle(struct call *call, struct pool *pool)
     if (pool->pool != NULL || pool->outs.used != 0)
         return;
     remove_object(call->addon, &pool->object);
-    free_pool(call->env, pool);
+    free_pool(pool);
 }
 
 // poolAcquire(id, length, records): false: a limit is reached.

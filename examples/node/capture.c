@@ -149,7 +149,7 @@ void
 free_capture(napi_env env, struct capture *capture)
 {
     shut(env, capture);
-    views_finish(env, &capture->views);
+    views_finish(&capture->views);
     outs_finish(&capture->outs);
     pthread_cond_destroy(&capture->stop_waker);
     pthread_mutex_destroy(&capture->lock);

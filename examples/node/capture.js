@@ -79,11 +79,13 @@ class Core {
     this.records = new Int32Array(BATCH * RECORD.SIZE);
     this.waiting = new Map(); // readers that are to be woken, by their number
     this.holders = 0; // readers for which the process goes on
+    this.readers = new Map(); // all, by their number, as long as somebody has them
+    this.closing = false;
     this.closed = false;
     this.last = null; // statistics of when it was closed
     this.id = native.open(wanted, (reader) => this.waiting.get(reader)?.[WAKE]());
-    this.account = new Account(this.id, native.release);
-    this.slabs = new Slabs(this.copies, (handle) => native.slab(this.id, handle));
+    this.slabs = new Slabs((handle) => native.slab(this.id, handle), this.copies);
+    this.account = new Account(this.id, native.release, this.slabs);
   }
 
   hold(change) {
@@ -99,11 +101,12 @@ class Core {
   }
 
   close() {
-    if (this.closed) return;
+    if (this.closing) return;
+    this.closing = true;
+    for (const reader of [...this.readers.values()]) reader.deref()?.close();
     this.last = this.stats();
     this.closed = true;
     native.close(this.id);
-    for (const reader of [...this.waiting.values()]) reader.close();
     this.waiting.clear();
   }
 }
@@ -154,6 +157,7 @@ class Reader extends EventEmitter {
     // As deep as can be: an event loop is not always in time.
     this.#seat = new Seat(core, native.openReader(core.id, whole(options, 'depth', core.maxDepth, 1024),
       oneOf(options, 'lag', LAG, 'drop-oldest')));
+    core.readers.set(this.#seat.index, new WeakRef(this));
     if (capture !== null) abandonedReaders.register(this, this.#seat);
   }
 
@@ -189,8 +193,8 @@ class Reader extends EventEmitter {
     return packet;
   }
 
-  #fill() {
-    const n = this.#fetch(BATCH);
+  #fill(max) {
+    const n = this.#fetch(max);
     for (let i = 0; i < n; i++) this.#batch[i] = this.#packet(i);
     this.#at = 0;
     this.#count = n;
@@ -200,7 +204,7 @@ class Reader extends EventEmitter {
   // For events: what goes wrong is one, and ends the flow until resume().
   #more() {
     try {
-      return this.#fill() !== 0;
+      return this.#fill(BATCH) !== 0;
     } catch (problem) {
       this.#paused = true;
       this.#flowing = false;
@@ -213,6 +217,29 @@ class Reader extends EventEmitter {
     const packet = this.#batch[this.#at];
     this.#batch[this.#at++] = null;
     return packet;
+  }
+
+  // It comes the next time.
+  #putBack(packet) {
+    if (this.#at === 0) {
+      this.#batch.unshift(packet);
+      this.#count++;
+    } else {
+      this.#batch[--this.#at] = packet;
+    }
+  }
+
+  // The array may be frozen, or what else the program has.
+  #put(array, i) {
+    const packet = this.#takeFetched();
+    let there = false;
+    try {
+      array[i] = packet;
+      there = true;
+    } finally {
+      if (!there) this.#putBack(packet);
+    }
+    this.#hand(packet, false);
   }
 
   // Every packet passes here on its way to the program.
@@ -245,15 +272,17 @@ class Reader extends EventEmitter {
     if (!Array.isArray(array)) throw Object.assign(new TypeError('array: an Array'), { code: 'EINVAL' });
     if (!Number.isSafeInteger(max) || max < 0)
       throw Object.assign(new RangeError('max: a whole number'), { code: 'EINVAL' });
-    let n = 0;
-    while (n < max && this.#at < this.#count) array[n++] = this.#hand(this.#takeFetched(), false);
-    while (n < max) {
+    for (let n = 0, short = false; ;) {
+      while (n < max && this.#at < this.#count) this.#put(array, n++);
+      if (n === max || short) return n;
       const want = Math.min(max - n, BATCH);
-      const got = this.#fetch(want);
-      for (let i = 0; i < got; i++) array[n++] = this.#hand(this.#packet(i), false);
-      if (got < want) break;
+      try {
+        short = this.#fill(want) < want;
+      } catch (problem) {
+        if (n === 0) throw problem;
+        return n; // the next call says what is wrong
+      }
     }
-    return n;
   }
 
   // ---- promises
@@ -289,6 +318,7 @@ class Reader extends EventEmitter {
   // As many as are there at a time, at most `size`, in one array that is used again and again.
   async* batches(size = BATCH) {
     const array = [];
+    const mine = []; // as the program may change the array
     const uses = [];
     if (whole({ size }, 'size', BATCH, 1 << 20) === 0) throw error('EINVAL', 'size: above 0');
     while (!this.closed) {
@@ -299,12 +329,15 @@ class Reader extends EventEmitter {
         n = 1;
       }
       array.length = n;
-      for (let i = 0; i < n; i++) uses[i] = issueOf(array[i]);
+      for (let i = 0; i < n; i++) {
+        mine[i] = array[i];
+        uses[i] = issueOf(array[i]);
+      }
       try {
         yield array;
       } finally {
         if (this.#autoRelease)
-          for (let i = 0; i < n; i++) if (isOut(array[i], uses[i])) array[i].release();
+          for (let i = 0; i < n; i++) if (isOut(mine[i], uses[i])) mine[i].release();
       }
     }
   }
@@ -318,6 +351,12 @@ class Reader extends EventEmitter {
   }
 
   addListener(name, listener) { return this.on(name, listener); }
+
+  prependListener(name, listener) {
+    super.prependListener(name, listener);
+    if (name === 'data' && !this.#paused) this.#flow();
+    return this;
+  }
 
   off(name, listener) { return this.removeListener(name, listener); }
 
@@ -401,10 +440,10 @@ class Reader extends EventEmitter {
       let handed = false;
       try {
         this.#hand(packet, true);
-        handed = !this.closed;
+        handed = this.#flowing && !this.closed; // a handler of the gap may have ended it
         if (handed) this.emit('data', packet);
       } finally {
-        if (!handed && !this.closed) this.#batch[--this.#at] = packet; // it comes the next time
+        if (!handed && !this.closed) this.#putBack(packet);
         else if ((this.#autoRelease || !handed) && isOut(packet, use)) packet.release();
       }
     }
@@ -447,6 +486,7 @@ class Reader extends EventEmitter {
     while (this.#at < this.#count) this.#takeFetched().release();
     this.#goOn();
     this.#seat.leave();
+    this.#core.readers.delete(this.#seat.index);
     for (const waiter of this.#waiters.splice(0)) waiter.resolve(null);
     process.nextTick(() => this.emit('close'));
   }

@@ -134,7 +134,8 @@ deliver(struct device *device, uint32_t frames)
     struct zcb_audio_span span;
 
     for (struct zcb_audio_stamp *when = &stamp; frames != 0; when = NULL) {
-        if (zcb_audio_sink_begin(device->sink, frames, when, &span) < 0)
+        if (__atomic_load_n(&device->stop, __ATOMIC_RELAXED) != 0 ||
+            zcb_audio_sink_begin(device->sink, frames, when, &span) < 0)
             return;
         fill(device, &span);
         if (zcb_audio_sink_commit(device->sink, span.frames) < 0)

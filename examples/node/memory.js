@@ -49,19 +49,20 @@ class Place {
 }
 
 class Slab {
-  constructor(owner) {
-    this.owner = owner;
+  constructor(fetch, copies) {
+    this.fetch = fetch;
+    this.copies = copies;
     this.memory = null;
     this.places = new Map();
   }
 
   buffer(handle) {
     if (this.memory === null || this.memory.byteLength === 0) {
-      this.memory = this.owner.fetch(handle);
+      this.memory = this.fetch(handle);
       // A transfer would leave all views of this slab empty. (One that happens anyway is seen above.)
-      // Node does it by itself for external memory; and where it is told to once more, Node 24 dies
-      // when the environment ends, as it cannot detach that memory any more.
-      if (this.owner.copies) markAsUntransferable(this.memory);
+      // Node marks external ones itself, and newer versions of it end with a fatal error when such a
+      // one was marked here, too.
+      if (this.copies) markAsUntransferable(this.memory);
     }
     return this.memory;
   }
@@ -77,16 +78,16 @@ class Slab {
 }
 
 class Slabs {
-  constructor(copies, fetch) {
-    this.copies = copies;
+  constructor(fetch, copies) {
     this.fetch = fetch;
+    this.copies = copies;
     this.slabs = new Map(); // by serial number
   }
 
   place(serial, offset) {
     let slab = this.slabs.get(serial);
     if (slab === undefined) {
-      slab = new Slab(this);
+      slab = new Slab(this.fetch, this.copies);
       this.slabs.set(serial, slab);
     }
     return slab.place(offset);
@@ -94,21 +95,26 @@ class Slabs {
 
   // For parts of a buffer, which are not kept.
   part(serial, offset) {
-    const slab = this.slabs.get(serial) ?? new Slab(this);
+    const slab = this.slabs.get(serial) ?? new Slab(this.fetch, this.copies);
     return new Place(slab, offset);
   }
 }
 
 // Where things are given back. Leases have this and not the capture or pool itself: the registry below
-// holds leases, so whatever can be reached from one would never be forgotten.
+// holds leases, so whatever can be reached from one would never be forgotten. (Slabs lead to objects
+// that are idle.)
 class Account {
-  constructor(id, release) {
+  constructor(id, release, slabs) {
     this.id = id;
     this.release = release;
+    this.slabs = new WeakRef(slabs);
     this.forgotten = 0;
   }
 
-  giveBack(handle) { return this.release(this.id, handle); }
+  // A slab that is not the pool's any more needs no views.
+  giveBack(lease) {
+    if (this.release(this.id, lease.handle) === false) this.slabs.deref()?.slabs.delete(lease.slab);
+  }
 }
 
 // What has to be given back when an object is forgotten. Objects that are idle are held by their
@@ -117,6 +123,7 @@ class Lease {
   constructor(account) {
     this.account = account;
     this.handle = 0;
+    this.slab = 0;
     this.out = false;
   }
 }
@@ -124,7 +131,7 @@ class Lease {
 const forgotten = new FinalizationRegistry((lease) => {
   if (!lease.out) return;
   lease.account.forgotten++;
-  lease.account.giveBack(lease.handle);
+  lease.account.giveBack(lease);
 });
 
 const error = (code, message) => Object.assign(new Error(message), { code });

@@ -76,11 +76,11 @@ class Packet {
     const { channels, planar, sampleBytes } = this.#core.format;
     if (!planar || !Number.isInteger(channel) || channel < 0 || channel >= channels)
       throw Object.assign(new RangeError('no such plane'), { code: 'ERANGE' });
-    const start = channel * this.#stride;
-    const Type = this.#core.Samples;
     const data = this.data;
-    return Type === null ? data.subarray(start, start + this.#frames * sampleBytes)
-      : new Type(data.buffer, data.byteOffset + start, this.#frames);
+    const start = data.byteOffset + channel * this.#stride;
+    const Type = this.#core.Samples;
+    return Type === null ? new Uint8Array(data.buffer, start, this.#frames * sampleBytes)
+      : new Type(data.buffer, start, this.#frames);
   }
 
   get pts() { this.#check(); return wide(this.#pts, this.#ptsHigh); }
@@ -109,7 +109,7 @@ class Packet {
   }
 
   // Bytes of its own, which nobody writes to.
-  copy() { return this.data.slice(); }
+  copy() { return new Uint8Array(this.data); }
 
   release() {
     this.#check();
@@ -122,7 +122,7 @@ class Packet {
     }
     if (this.#core.checked || this.#reader < 0) forgotten.unregister(lease);
     else this.#place.idle[this.#reader] = this;
-    lease.account.giveBack(lease.handle);
+    lease.account.giveBack(lease);
   }
 
   static {

@@ -19,7 +19,6 @@ class PoolBuffer {
   #core;
   #lease;
   #place;
-  #slab = 0;
   #live = false;
   #alone = null;
   #length = 0;
@@ -62,8 +61,7 @@ class PoolBuffer {
     this.#alone = null;
     if (core.checked) forgotten.unregister(lease);
     else this.#place.idle[0] = this;
-    // A slab that is not the pool's any more needs no views.
-    if (lease.account.giveBack(lease.handle) === false) core.slabs.slabs.delete(this.#slab);
+    lease.account.giveBack(lease);
   }
 
   static {
@@ -72,7 +70,7 @@ class PoolBuffer {
     issue = (buffer, records, length) => {
       buffer.#lease.handle = records[RECORD.HANDLE];
       buffer.#lease.out = true;
-      buffer.#slab = records[RECORD.SLAB];
+      buffer.#lease.slab = records[RECORD.SLAB];
       buffer.#length = length;
       buffer.#capacity = wide(records[RECORD.BYTES], records[RECORD.BYTES_HIGH]);
       buffer.#live = true;
@@ -99,7 +97,7 @@ class Core {
     this.clear = flag(options, 'clear');
     this.records = new Int32Array(RECORD.SIZE);
     const copies = flag(options, 'copies') || !EXTERNAL;
-    this.slabs = new Slabs(copies, (handle) => native.poolSlab(this.id, handle));
+    this.slabs = new Slabs((handle) => native.poolSlab(this.id, handle), copies);
     this.closed = false;
     this.last = null;
     this.id = native.poolOpen({
@@ -108,7 +106,7 @@ class Core {
       grow: flag(options, 'grow') ? 1 : 0,
       copies: copies ? 1 : 0,
     }, numbers);
-    this.account = new Account(this.id, native.poolRelease);
+    this.account = new Account(this.id, native.poolRelease, this.slabs);
   }
 
   stats() {

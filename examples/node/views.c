@@ -20,6 +20,7 @@ views_init(struct call *call, struct views *views, bool copies)
 {
     int result = zcb_napi_source(NULL, &views->source);
 
+    views->env = call->env;
     views->copies = copies;
     return result == 0 || fail(call->env, result, "memory");
 }
@@ -42,7 +43,7 @@ drop_mirror(napi_env env, struct mirror **at)
     struct mirror *mirror = *at;
 
     *at = mirror->next;
-    if (env != NULL && mirror->buffer != NULL)
+    if (mirror->buffer != NULL)
         napi_delete_reference(env, mirror->buffer);
     zcb_napi_slab_drop(mirror->slab);
     free(mirror);
@@ -61,12 +62,13 @@ views_sweep(napi_env env, struct views *views)
     }
 }
 
-// After the pool was destroyed, whose source `views` has. env NULL: its references are going anyway.
+// After the pool was destroyed, whose source `views` has. Also while the environment ends: references
+// do not go with it.
 void
-views_finish(napi_env env, struct views *views)
+views_finish(struct views *views)
 {
     while (views->mirrors != NULL)
-        drop_mirror(env, &views->mirrors);
+        drop_mirror(views->env, &views->mirrors);
 }
 
 // The slab's mirror. One that was detached (a program transferred it) is made anew.

@@ -480,6 +480,35 @@ test('close while somebody waits, and with packets out', async () => {
   void write;
 });
 
+test('close of the capture is one of all its readers, whatever they do', async () => {
+  const { capture, write } = manual();
+  const readers = [capture, ...Array.from({ length: 3 }, () => capture.reader())];
+  const closed = [];
+  readers.forEach((reader, i) => reader.on('close', () => closed.push(i)));
+  write(3);
+  const packet = readers[2].read();
+  let paused = false; // with two that were fetched
+  readers[3].on('data', (one) => {
+    one.release();
+    readers[3].pause();
+    paused = true;
+  });
+  assert.ok(await until(() => paused));
+  const all = [];
+  capture.releaseBatch(all, readers[1].readBatch(all, 64));
+  const waits = readers[1].next();
+  await turn();
+  readers[0].close();
+  assert.ok(readers.every((reader) => reader.closed));
+  await turn();
+  assert.deepEqual(closed.sort(), [0, 1, 2, 3]);
+  assert.equal(readers[3].readerStats().offered, 3);
+  assert.equal((await waits), null);
+  assert.equal(capture.stats().out, 1); // those that were fetched, and not handed out, are not
+  packet.release();
+  assert.throws(() => readers[3].read(), { code: 'ERR_CLOSED' });
+});
+
 test('close in a handler of its own', async () => {
   const { capture, write } = manual();
   let seen = 0;

@@ -221,6 +221,106 @@ test('listeners that come and go', async () => {
   capture.close();
 });
 
+test('a listener of any kind makes packets flow', async () => {
+  for (const how of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener']) {
+    const { capture, write } = manual();
+    let seen = 0;
+    capture[how]('data', (packet) => { seen++; packet.release(); });
+    write(1);
+    assert.ok(await until(() => seen === 1), how);
+    capture.close();
+  }
+});
+
+test('a handler of a gap that pauses gets the packet behind it later, and the gap once', async () => {
+  const { capture, write, skip } = manual();
+  const seen = [];
+  capture.on('gap', () => { seen.push('gap'); capture.pause(); });
+  capture.on('data', (packet) => { seen.push(packet.number); packet.release(); });
+  write(1);
+  skip(48);
+  write(1);
+  assert.ok(await until(() => seen.length === 2));
+  await turn();
+  assert.deepEqual(seen, [0, 'gap']);
+  capture.resume();
+  assert.ok(await until(() => seen.length === 3));
+  await turn();
+  assert.deepEqual(seen, [0, 'gap', 1]);
+  capture.close();
+});
+
+test('arrays that cannot take what they are given: nothing is lost', () => {
+  const { capture, write } = manual({ buffers: 100 });
+  write(70);
+  assert.throws(() => capture.readBatch(Object.freeze([1, 2, 3])), TypeError);
+  let stored = 0;
+  const thrower = new Proxy([], {
+    set(array, i, value) {
+      if (++stored === 3) throw new Error('trap');
+      array[i] = value;
+      return true;
+    },
+  });
+  assert.throws(() => capture.readBatch(thrower, 100), /trap/);
+  const array = [];
+  assert.equal(capture.readBatch(array, 100), 62); // the queue is 64 long, and two were taken
+  assert.deepEqual([thrower[0], thrower[1], ...array].map((packet) => packet.number),
+    Array.from({ length: 64 }, (_, i) => i + 6));
+  capture.releaseBatch([thrower[0], thrower[1], ...array]);
+  assert.equal(capture.stats().out, 0);
+  capture.close();
+});
+
+test('a loop that changes its batch: what was in it is released all the same', async () => {
+  const { capture, write } = manual({ autoRelease: true, buffers: 20 });
+  write(7);
+  capture.end();
+  capture.read().release(); // so that packets differ in how often they were used
+  const seen = [];
+  for await (const batch of capture.batches(3)) {
+    seen.push(batch.shift().number);
+    batch.length = 1;
+    batch.push(null);
+  }
+  assert.deepEqual(seen, [1, 4]);
+  assert.equal(capture.stats().out, 0);
+  capture.close();
+});
+
+test('buffers larger than a runtime can show', { skip: !/64$/.test(process.arch) }, () => {
+  // Refused, or not touched: it needs addresses, and no memory.
+  const out = inAProcess(`
+    const { Pool, gc, turn } = require(process.env.HELPERS);
+    (async () => {
+      const pool = new Pool();
+      for (let i = 0; i < 3; i++) {
+        try {
+          const buffer = pool.acquire(5 * 2 ** 30);
+          for (let j = 0; j < 2; j++) {
+            try {
+              if (buffer.data.length !== 5 * 2 ** 30) throw new Error('wrong');
+            } catch (error) {
+              if (error.code !== 'ERR_BUFFER_TOO_LARGE') throw error;
+            }
+            gc();
+            await turn();
+            await turn();
+          }
+          buffer.release();
+        } catch (error) {
+          if (error.code !== 'ENOMEM' && error.code !== 'ENOBUFS') throw error;
+        }
+        gc();
+        await turn();
+        await turn();
+      }
+      process.stdout.write(String(pool.stats().live));
+    })();
+  `);
+  assert.equal(out, '0');
+});
+
 test('prototypes and globals that were tampered with', () => {
   const out = inAProcess(`
     const fs = require('node:fs');

@@ -194,6 +194,21 @@ for (const copies of [false, true]) {
     pool.close();
   });
 
+  test(`forgotten buffers above the largest tier: nothing keeps their memory${how}`, async () => {
+    const pool = make({ tiers: [{ size: 4096 }] });
+    const gone = [];
+    (() => {
+      for (let i = 0; i < 8; i++) {
+        const { data } = pool.acquire(100000);
+        gone.push(new WeakRef(data.fill(1).buffer));
+      }
+    })();
+    await turn();
+    assert.ok(await collectUntil(() => gone.every((ref) => ref.deref() === undefined)));
+    assert.equal(pool.stats().forgotten, 8);
+    pool.close();
+  });
+
   test(`trim gives memory back; what is out stays${how}`, async () => {
     const pool = make({ tiers: [{ size: 65536 }] });
     const kept = pool.acquire(65536);

@@ -229,7 +229,8 @@ zcb_napi_arraybuffer(napi_env env, struct zcb_napi_slab *slab, size_t offset, si
     __atomic_add_fetch(&slab->users, 1, __ATOMIC_RELAXED);
     status = napi_create_external_arraybuffer(env, slab->base + offset, len, zcb_napi_finalize,
                                               slab, out);
-    if (status != napi_ok)
+    // On a generic failure (larger than a Buffer may be) Node has taken it, and finalizes it itself.
+    if (status != napi_ok && status != napi_generic_failure)
         zcb_napi_slab_drop(slab);
     return status;
 }
