@@ -712,6 +712,18 @@ an_interface_that_goes_down_is_told_and_comes_up_again(void **state)
     end();
 }
 
+// What the ring says next that is no frame. The system sends some of its own on an interface that is
+// up (IPv6 looks for neighbours), whenever it likes.
+static int
+next_error(struct zcb_frame_ring *ring)
+{
+    int n;
+
+    while ((n = zcb_frame_ring_recv(ring, f.in, 64, 5000)) > 0)
+        zcb_frame_arrivals_release(f.in, n);
+    return n;
+}
+
 static void
 an_interface_that_is_removed_is_told(void **state)
 {
@@ -731,9 +743,9 @@ an_interface_that_is_removed_is_told(void **state)
     assert_int_equal(ioctl(f.tx, SIOCSIFFLAGS, &request), 0);
     assert_int_equal(zcb_frame_ring_create("tap0", NULL, NULL, &ring), 0);
     close(tap);
-    assert_int_equal(zcb_frame_ring_recv(ring, f.in, 64, 1000), -ENETDOWN);
+    assert_int_equal(next_error(ring), -ENETDOWN);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(zcb_frame_ring_recv(ring, f.in, 64, 5000), -ENODEV);
+        assert_int_equal(next_error(ring), -ENODEV);
     zcb_frame_ring_destroy(&ring);
     end();
 }
