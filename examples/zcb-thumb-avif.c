@@ -146,6 +146,9 @@ avif_open(struct reader *reader)
         return avif_failed(reader->why, error);
     reader->width = decoder->image->width;
     reader->height = decoder->image->height;
+    // The plan is for these sizes; frames that are larger than their file declares are not decoded.
+    if ((uint64_t)reader->width * reader->height < decoder->imageSizeLimit)
+        decoder->imageSizeLimit = reader->width * reader->height;
     reader->format = decoder->alphaPresent ? ZCB_IMAGE_RGBA : ZCB_IMAGE_RGB;
     reader->orientation = avif_orientation(decoder->image);
     reader->streams = true;

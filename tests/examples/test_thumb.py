@@ -205,6 +205,14 @@ class Sizes(ThumbCase):
                         result = self.result("x.png")
                         self.assertEqual((result.width, result.height), want)
 
+    def test_each_row_of_a_thin_image_counts_the_same(self):
+        # At 1/2 the third of three rows would be half of the picture.
+        for kind in "jpeg", "png", "webp":
+            if has(kind):
+                with self.subTest(kind):
+                    self.thumb(self.image(kind, 1600, 3, name="x"), size="100x100")
+                    self.assertAlmostEqual(self.result("x.png").pixel(50, 0)[1], 0.5, delta=0.04)
+
     def test_several_sizes_are_what_one_by_one_gives(self):
         for kind in "jpeg", "png", "webp", "png-interlaced", "avif":
             if not has(kind):
@@ -267,6 +275,14 @@ class Broken(ThumbCase):
             at = data.index(b"ispe") + 8
             data[at:at + 8] = struct.pack(">II", 40000, 25000)
             self.assert_refused(bytes(data))
+
+    def test_avif_frames_are_no_larger_than_declared(self):
+        if not has("avif"):
+            self.skipTest("built without libavif")
+        data = bytearray(self.bytes(self.image("avif", 4000, 2000)))
+        at = data.index(b"ispe") + 8
+        data[at:at + 8] = struct.pack(">II", 40, 20)
+        self.assert_refused(bytes(data))
 
     def test_below_the_limit_and_nothing_behind_it(self):
         # 16000 x 16000 are allowed; of these there are a few bytes.
