@@ -52,7 +52,7 @@ input_open(struct job *job, const char *path)
     if (job->fd < 0 || fstat(job->fd, &info) != 0)
         return because(why, -errno, "%s", strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return because(why, -ENOTSUP, "is %s, no file",
+        return because(why, -ENOTSUP, "is %s, not a file",
                        S_ISDIR(info.st_mode)    ? "a folder"
                        : S_ISFIFO(info.st_mode) ? "a pipe"
                        : S_ISSOCK(info.st_mode) ? "a socket"

@@ -426,7 +426,7 @@ class Broken(ThumbCase):
         names = [self.path(n) for n in ("pipe", "folder", "dangling", "missing", "link")]
         files, _, said = self.thumb(*names[:2], "/dev/zero", *names[2:], code=IMAGE)
         self.assertEqual([f["file"] for f in files if f["ok"]], [names[4]])
-        for word in "pipe, no", "folder, no", "device, no", "No such file":
+        for word in "pipe, not", "folder, not", "device, not", "No such file":
             self.assertIn(word, said)
         self.assertEqual(self.left(), ["link.png"])
 
@@ -538,6 +538,11 @@ class Outputs(ThumbCase):
         self.thumb(self.path("y.jpg"))
         self.assertEqual(self.bytes(self.path("x")), b"precious")
         self.assertEqual(self.bytes(os.path.join(self.out, "y.png")), first)
+        os.remove(os.path.join(self.out, "y.png"))
+        os.symlink(self.folder, os.path.join(self.out, "y.png"))
+        self.thumb(self.path("y.jpg"))
+        self.assertFalse(os.path.islink(os.path.join(self.out, "y.png")))
+        self.assertEqual(self.bytes(os.path.join(self.out, "y.png")), first)
 
     def test_names(self):
         good = self.image("jpeg")
@@ -640,11 +645,10 @@ class Talking(ThumbCase):
         with open("/dev/full", "w") as full:
             self.run_thumb(*paths, "-o", self.out, "-s", "30x30", code=INTERNAL, stdout=full)
 
-    def test_a_bar_on_a_terminal(self):
-        paths = [self.image("jpeg", name="n%d" % i) for i in range(4)] + [self.path("none")]
+    def on_a_terminal(self, *arguments, code=0, both=False):
         ours, theirs = pty.openpty()
-        process = subprocess.Popen([THUMB, *paths, "-o", self.out, "-s", "9x9"],
-                                   stdout=subprocess.DEVNULL, stderr=theirs)
+        process = subprocess.Popen([THUMB, *arguments], stderr=theirs,
+                                   stdout=theirs if both else subprocess.DEVNULL)
         os.close(theirs)
         said = b""
         try:
@@ -656,9 +660,20 @@ class Talking(ThumbCase):
         except OSError:  # that is how a terminal ends
             pass
         os.close(ours)
-        self.assertEqual(process.wait(20), IMAGE)
+        self.assertEqual(process.wait(20), code)
+        return said
+
+    def test_a_bar_on_a_terminal(self):
+        paths = [self.image("jpeg", name="n%d" % i) for i in range(4)] + [self.path("none")]
+        said = self.on_a_terminal(*paths, "-o", self.out, "-s", "9x9", code=IMAGE)
         self.assertIn(b"5/5 [" + b"#" * 30 + b"]", said)
         self.assertIn(b"1 failed", said)
+        # Where lines are to be read there, it is not in between.
+        said = self.on_a_terminal(*paths[:4], "-o", self.out, "-s", "9x9", "--json", both=True)
+        self.assertEqual(len([json.loads(line) for line in said.splitlines()]), 5)
+        said = self.on_a_terminal(paths[0], "--decode", "--repeat", "3", both=True)
+        self.assertEqual(len(said.splitlines()), 3)
+        self.assertIn(b" ms, ", said)
 
 
 if __name__ == "__main__":
