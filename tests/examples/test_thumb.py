@@ -145,6 +145,21 @@ class Kinds(ThumbCase):
                         self.assert_slopes(result, alpha=format != "jpeg",
                                            onto_white=format == "jpeg", slack=0.1)
 
+    def test_webp_whose_alpha_is_large(self):
+        if not has("webp"):
+            self.skipTest("built without libwebp")
+        data = self.bytes(self.image("webp-alpha", 4200, 4200))
+        at = data.index(b"ALPH")
+        size = struct.unpack("<I", data[at + 4:at + 8])[0]
+        rest = data[at + 8 + size + size % 2:]
+        alpha = b"\0" + b"\x80" * (4200 * 4200)  # not packed, 17.6 MB
+        body = data[12:at] + b"ALPH" + struct.pack("<I", len(alpha)) + alpha + b"\0" + rest
+        path = self.file(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body)
+        files, summary, _ = self.thumb(path)
+        self.assertEqual(self.result("x.png").pixel(9, 9)[3], 128 / 255)
+        if not SANITIZED:
+            self.assertLess(summary["grown_bytes"], files[0]["planned_bytes"] + 2 * MIB)
+
     def test_orientation_is_honoured(self):
         for kind in "jpeg", "png", "webp":
             if not has(kind):
@@ -570,6 +585,14 @@ class Outputs(ThumbCase):
                                         preexec_fn=limit)
                 self.assertIn("too large", said.lower())
                 self.assertEqual(self.left(), [])
+
+    def test_formats_have_largest_sizes(self):
+        for format, most in ("webp", 16383), ("jpeg", 65500):
+            if has(format):
+                for width, code in (most, 0), (most + 1, STORAGE):
+                    path = self.file(images.png(width, 1, rows=bytes(width + 1)), "wide")
+                    _, _, said = self.thumb(path, format=format, size="65535x9", code=code)
+                self.assertIn("too many", said)
 
     def test_the_folder(self):
         path = self.image("jpeg")
