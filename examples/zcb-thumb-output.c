@@ -145,8 +145,7 @@ check_name(const struct output *output, const struct options *options, size_t in
         return because(output->why, -EEXIST, "%s is made of %.80s already", output->name,
                        options->files[folder->taken[low].by]);
     // A link to a folder can be replaced; one to an input may be how the input was named.
-    if (fstatat(folder->fd, output->name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(info.st_mode))
+    if (fstatat(folder->fd, output->name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
         return because(output->why, -EISDIR, "%s is a folder", output->name);
     if (fstatat(folder->fd, output->name, &info, 0) == 0) {
         struct identity it = {info.st_dev, info.st_ino};

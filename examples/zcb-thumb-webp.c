@@ -12,7 +12,8 @@
 
 #include "zcb-thumb.h"
 
-#define STEP ((size_t)1 << 20) // of the file, that libwebp gets at a time
+#define STEP ((size_t)1 << 20)       // of the file, that libwebp gets at a time
+#define IN_PASSING ((size_t)2 << 20) // of alpha in the file, that the plan has room for anyway
 
 struct webp_reader {
     WebPBitstreamFeatures features;
@@ -113,7 +114,9 @@ webp_open(struct reader *reader)
     reader->kind = webp->features.format == 2 ? "lossless" : NULL;
     reader->step.codec = webp->features.format == 2 ? ZCB_IMAGE_WEBP_LOSSLESS : ZCB_IMAGE_WEBP;
     reader->step.file_format = webp->features.has_alpha ? ZCB_IMAGE_RGBA : ZCB_IMAGE_YUV420;
-    reader->step.extra = alpha; // of the file: libwebp goes on with both at a time
+    // Of the file: libwebp goes on with alpha and colours at a time, a step of these may take all
+    // of that.
+    reader->step.extra = alpha > IN_PASSING ? alpha - IN_PASSING : 0;
     return 0;
 }
 
