@@ -410,6 +410,16 @@ class Broken(ThumbCase):
                 avif = self.bytes(self.image("avif"))
                 grown(avif + box * 10, True)
                 grown(avif + box * 500, False)
+            with self.subTest("avif's items"):
+                def items(n):
+                    found = b"".join(struct.pack(">I4sIIH4sB", 23, b"infe", 3 << 24, 10 + i, 0, b"Exif", 0)
+                                     for i in range(n))
+                    body = bytes(4) + struct.pack(">I4s8x4s13x", 33, b"hdlr", b"pict") + \
+                        struct.pack(">I4s4xH", 14, b"pitm", 10) + \
+                        struct.pack(">I4sII", 16 + len(found), b"iinf", 1 << 24, n) + found
+                    return avif[:32] + struct.pack(">I4s", 8 + len(body), b"meta") + body
+                self.assertIn("No AV1 items", grown(items(2000), False, 8 * MIB))
+                self.assertIn("describe the image", grown(items(200000), False, 8 * MIB))
 
     def test_damage_in_what_is_no_pixels_is_left_out(self):
         self.thumb(self.file(images.png(before=images.chunk(b"tEXt", b"a\0b", crc=1))))
