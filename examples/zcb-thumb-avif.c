@@ -12,6 +12,8 @@
 
 #define STRIP 32     // rows that become RGB at a time
 #define MAX_BOXES 64 // in a file: it has three or four; libavif looks at all of them
+#define MAX_DESCRIBED ((size_t)64 << 10) // bytes that are no pixels; a profile may be in them
+#define MAX_FRAMES (1u << 16)            // of a sequence, which a few bytes can declare
 #define AROUND 2u // rows above and below, so that chroma between two strips has both its neighbours
 
 // The decoder owns the planes: it goes when the last of them does.
@@ -65,25 +67,34 @@ u32be(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-// Boxes from the first to the last: libavif decodes what it has of one that is cut.
-static bool
-is_complete(const uint8_t *data, size_t len)
+// Boxes from the first to the last: libavif decodes what it has of one that is cut. Those that
+// describe the image are read as a whole before anything is known of it, and each of their items is
+// looked for among all others: many would take memory that is in no plan, and hours.
+static int
+look_at_boxes(struct reader *reader)
 {
-    size_t at = 0;
+    const uint8_t *data = reader->data;
+    size_t at = 0, len = reader->len;
 
-    for (int boxes = 0; len - at >= 8 && boxes < MAX_BOXES; boxes++) {
+    for (int boxes = 0; len - at >= 8; boxes++) {
         uint64_t size = u32be(data + at);
 
+        if (boxes == MAX_BOXES)
+            return because(reader->why, -ENOTSUP, "more than %d boxes", MAX_BOXES);
         if (size == 0) // to the end of the file
-            return true;
+            size = len - at;
         if (size == 1)
             size =
                 len - at >= 16 ? (uint64_t)u32be(data + at + 8) << 32 | u32be(data + at + 12) : 0;
         if (size < 8 || size > len - at)
-            return false;
+            break;
+        if (size > MAX_DESCRIBED &&
+            (memcmp(data + at + 4, "meta", 4) == 0 || memcmp(data + at + 4, "moov", 4) == 0))
+            return because(reader->why, -ENOTSUP, "more than %zu KiB describe the image",
+                           MAX_DESCRIBED >> 10);
         at += (size_t)size;
     }
-    return at == len;
+    return at == len ? 0 : because(reader->why, -EBADMSG, "the file ends early");
 }
 
 // Turned first, then mirrored (ISO/IEC 23000-22, 7.3.6.7): the one of EXIF's eight that is the same.
@@ -122,12 +133,14 @@ avif_open(struct reader *reader)
     struct avif *avif = calloc(1, sizeof(*avif));
     avifDecoder *decoder;
     avifResult error;
+    int result;
 
     if (avif == NULL)
         return because(reader->why, -ENOMEM, "out of memory");
     reader->state = avif;
-    if (!is_complete(reader->data, reader->len))
-        return because(reader->why, -EBADMSG, "the file ends early");
+    result = look_at_boxes(reader);
+    if (result < 0)
+        return result;
     avif->holder = calloc(1, sizeof(*avif->holder));
     decoder = avif->holder != NULL ? avifDecoderCreate() : NULL;
     if (decoder == NULL)
@@ -137,6 +150,7 @@ avif_open(struct reader *reader)
     decoder->maxThreads = 1;
     decoder->ignoreExif = AVIF_TRUE; // the file says which way up in words of its own
     decoder->ignoreXMP = AVIF_TRUE;
+    decoder->imageCountLimit = MAX_FRAMES;
     if (reader->max_pixels < decoder->imageSizeLimit)
         decoder->imageSizeLimit = (uint32_t)reader->max_pixels;
     error = avifDecoderSetIOMemory(decoder, reader->data, reader->len);
@@ -146,6 +160,9 @@ avif_open(struct reader *reader)
         return avif_failed(reader->why, error);
     reader->width = decoder->image->width;
     reader->height = decoder->image->height;
+    // The plan is for these sizes; frames that are larger than their file declares are not decoded.
+    if ((uint64_t)reader->width * reader->height < decoder->imageSizeLimit)
+        decoder->imageSizeLimit = reader->width * reader->height;
     reader->format = decoder->alphaPresent ? ZCB_IMAGE_RGBA : ZCB_IMAGE_RGB;
     reader->orientation = avif_orientation(decoder->image);
     reader->streams = true;

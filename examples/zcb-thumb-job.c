@@ -20,6 +20,7 @@
 #define WINDOW ((size_t)4 << 20)        // of the input that is resident at a time
 #define FAULT_AROUND ((size_t)64 << 10) // of a file, that Linux maps at a fault
 #define OVERHEAD ((size_t)512 << 10)    // of a job: state of libraries, and what malloc rounds up
+#define THIN 32u                        // rows or columns, that no decoder is to go below
 
 // ---- the input
 
@@ -51,7 +52,7 @@ input_open(struct job *job, const char *path)
     if (job->fd < 0 || fstat(job->fd, &info) != 0)
         return because(why, -errno, "%s", strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return because(why, -ENOTSUP, "is %s, no file",
+        return because(why, -ENOTSUP, "is %s, not a file",
                        S_ISDIR(info.st_mode)    ? "a folder"
                        : S_ISFIFO(info.st_mode) ? "a pipe"
                        : S_ISSOCK(info.st_mode) ? "a socket"
@@ -167,10 +168,12 @@ choose_sizes(struct job *job)
         height = target->height > height ? target->height : height;
     }
     // The filter is to have at least twice of what it makes: what a decoder leaves out is coarse.
+    // And some more of thin images: the last row of a decoder may stand for fewer than the others.
+    width = 2 * width < THIN ? THIN : 2 * width;
+    height = 2 * height < THIN ? THIN : 2 * height;
     if (job->target_count != 0 && reader->codec->shrink != NULL)
-        reader->codec->shrink(reader,
-                              2 * width < reader->width ? 2 * (uint32_t)width : reader->width,
-                              2 * height < reader->height ? 2 * (uint32_t)height : reader->height);
+        reader->codec->shrink(reader, width < reader->width ? (uint32_t)width : reader->width,
+                              height < reader->height ? (uint32_t)height : reader->height);
 }
 
 // ---- what it will take

@@ -395,7 +395,8 @@ jpeg_write_start(struct writer *writer)
         return because(writer->why, -ENOMEM, "out of memory");
     writer->state = jpeg;
     if (writer->width > JPEG_MAX_DIMENSION || writer->height > JPEG_MAX_DIMENSION)
-        return because(writer->why, -EOVERFLOW, "too large for JPEG");
+        return because(writer->why, -EOVERFLOW, "%u x %u pixels are too many for JPEG",
+                       writer->width, writer->height);
     cinfo = &jpeg->cinfo;
     cinfo->err = errors_start(&jpeg->errors, writer->why);
     if (setjmp(jpeg->errors.out))

@@ -144,11 +144,12 @@ check_name(const struct output *output, const struct options *options, size_t in
     if (low < folder->taken_count && folder->taken[low].by != input)
         return because(output->why, -EEXIST, "%s is made of %.80s already", output->name,
                        options->files[folder->taken[low].by]);
+    // A link to a folder can be replaced; one to an input may be how the input was named.
+    if (fstatat(folder->fd, output->name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+        return because(output->why, -EISDIR, "%s is a folder", output->name);
     if (fstatat(folder->fd, output->name, &info, 0) == 0) {
         struct identity it = {info.st_dev, info.st_ino};
 
-        if (S_ISDIR(info.st_mode))
-            return because(output->why, -EISDIR, "%s is a folder", output->name);
         if (bsearch(&it, folder->inputs, folder->input_count, sizeof(it), by_identity) != NULL)
             return because(output->why, -EEXIST, "%s is an input itself: choose another folder",
                            output->name);
@@ -190,7 +191,11 @@ output_open(struct output *output, struct folder *folder, const struct options *
         if (output->fd >= 0 || errno != EEXIST)
             break;
     }
-    return output->fd >= 0 ? 0 : failed(output, -errno);
+    if (output->fd >= 0)
+        return 0;
+    failed(output, -errno);
+    output->temporary[0] = '\0'; // it is somebody else's
+    return output->error;
 }
 
 static int

@@ -38,7 +38,9 @@ report_open(const struct options *options, const struct usage *start)
         return NULL;
     report->options = options;
     report->start = *start;
-    report->bar = isatty(STDERR_FILENO) && !options->quiet;
+    // Not between lines that are read on the same terminal: JSON, or what --decode has measured.
+    report->bar = isatty(STDERR_FILENO) && !options->quiet &&
+                  !((options->json || options->decode) && isatty(STDOUT_FILENO));
     pthread_mutex_init(&report->lock, NULL);
     return report;
 }

@@ -110,7 +110,10 @@ target_start(struct job *job, unsigned i)
     writer->format = target->scale.out_format;
     writer->quality = (unsigned)job->options->quality;
     writer->why = job->outcome.why;
-    return writer->codec->write_start(writer);
+    result = writer->codec->write_start(writer);
+    if (result == -EOVERFLOW) // it is no fault of the input
+        target->output.error = result;
+    return result;
 }
 
 int

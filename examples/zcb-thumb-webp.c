@@ -12,7 +12,8 @@
 
 #include "zcb-thumb.h"
 
-#define STEP ((size_t)1 << 20) // of the file, that libwebp gets at a time
+#define STEP ((size_t)1 << 20)       // of the file, that libwebp gets at a time
+#define IN_PASSING ((size_t)2 << 20) // of alpha in the file, that the plan has room for anyway
 
 struct webp_reader {
     WebPBitstreamFeatures features;
@@ -38,21 +39,25 @@ u32le(const uint8_t *p)
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-// From chunk to chunk: which way up, and where the pixels begin; the whole length if nowhere.
-static size_t
-look_at_chunks(struct reader *reader, size_t len)
+// From chunk to chunk: which way up, how much of it is alpha, and are there pixels with not too much
+// before them? Alpha comes before the colours, and is as large as the image may be.
+static bool
+look_at_chunks(struct reader *reader, size_t len, size_t *alpha)
 {
     const uint8_t *data = reader->data;
-    size_t at = 12, pixels = len;
+    size_t at = 12;
+    bool pixels = false;
 
     while (len - at >= 8) {
         size_t size = u32le(data + at + 4);
 
-        if (size > len - at - 8 || (at > MAX_BESIDE && pixels == len))
+        if (size > len - at - 8 || (!pixels && at - *alpha > MAX_BESIDE))
             break;
         if (memcmp(data + at, "VP8 ", 4) == 0 || memcmp(data + at, "VP8L", 4) == 0 ||
             memcmp(data + at, "ANMF", 4) == 0)
-            pixels = pixels == len ? at : pixels;
+            pixels = true;
+        else if (memcmp(data + at, "ALPH", 4) == 0 && !pixels)
+            *alpha += size;
         if (memcmp(data + at, "EXIF", 4) == 0) {
             reader->orientation = exif_orientation(data + at + 8, size);
             break; // the last that is of interest
@@ -85,14 +90,14 @@ webp_open(struct reader *reader)
 {
     struct webp_reader *webp;
     VP8StatusCode status;
-    size_t len = 8 + (size_t)u32le(reader->data + 4);
+    size_t alpha = 0, len = 8 + (size_t)u32le(reader->data + 4);
 
     // Chunks behind the pixels may be cut off without libwebp's noticing.
     if (len > reader->len)
         return because(reader->why, -EBADMSG, "the file ends early: %zu bytes of %zu", reader->len,
                        len);
     reader->orientation = 1;
-    if (len < 12 || look_at_chunks(reader, len) > MAX_BESIDE)
+    if (len < 12 || !look_at_chunks(reader, len, &alpha))
         return because(reader->why, -EBADMSG, "there are no pixels where they should be");
     webp = calloc(1, sizeof(*webp));
     if (webp == NULL)
@@ -109,6 +114,9 @@ webp_open(struct reader *reader)
     reader->kind = webp->features.format == 2 ? "lossless" : NULL;
     reader->step.codec = webp->features.format == 2 ? ZCB_IMAGE_WEBP_LOSSLESS : ZCB_IMAGE_WEBP;
     reader->step.file_format = webp->features.has_alpha ? ZCB_IMAGE_RGBA : ZCB_IMAGE_YUV420;
+    // Of the file: libwebp goes on with alpha and colours at a time, a step of these may take all
+    // of that.
+    reader->step.extra = alpha > IN_PASSING ? alpha - IN_PASSING : 0;
     return 0;
 }
 
@@ -210,7 +218,8 @@ webp_write_start(struct writer *writer)
         return because(writer->why, -ENOMEM, "out of memory");
     writer->state = webp;
     if (writer->width > WEBP_MAX_DIMENSION || writer->height > WEBP_MAX_DIMENSION)
-        return because(writer->why, -EOVERFLOW, "too large for WebP");
+        return because(writer->why, -EOVERFLOW, "%u x %u pixels are too many for WebP",
+                       writer->width, writer->height);
     if (!WebPPictureInit(&webp->picture))
         return because(writer->why, -ENOTSUP, "libwebp is of another version than its header");
     result = memory_get(writer->memory, 4 * (size_t)writer->width * writer->height, &webp->argb);

@@ -145,6 +145,21 @@ class Kinds(ThumbCase):
                         self.assert_slopes(result, alpha=format != "jpeg",
                                            onto_white=format == "jpeg", slack=0.1)
 
+    def test_webp_whose_alpha_is_large(self):
+        if not has("webp"):
+            self.skipTest("built without libwebp")
+        data = self.bytes(self.image("webp-alpha", 4200, 4200))
+        at = data.index(b"ALPH")
+        size = struct.unpack("<I", data[at + 4:at + 8])[0]
+        rest = data[at + 8 + size + size % 2:]
+        alpha = b"\0" + b"\x80" * (4200 * 4200)  # not packed, 17.6 MB
+        body = data[12:at] + b"ALPH" + struct.pack("<I", len(alpha)) + alpha + b"\0" + rest
+        path = self.file(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body)
+        files, summary, _ = self.thumb(path)
+        self.assertEqual(self.result("x.png").pixel(9, 9)[3], 128 / 255)
+        if not SANITIZED:
+            self.assertLess(summary["grown_bytes"], files[0]["planned_bytes"] + 2 * MIB)
+
     def test_orientation_is_honoured(self):
         for kind in "jpeg", "png", "webp":
             if not has(kind):
@@ -204,6 +219,14 @@ class Sizes(ThumbCase):
                         self.thumb(self.image(kind, width, height, name="x"), size=size)
                         result = self.result("x.png")
                         self.assertEqual((result.width, result.height), want)
+
+    def test_each_row_of_a_thin_image_counts_the_same(self):
+        # At 1/2 the third of three rows would be half of the picture.
+        for kind in "jpeg", "png", "webp":
+            if has(kind):
+                with self.subTest(kind):
+                    self.thumb(self.image(kind, 1600, 3, name="x"), size="100x100")
+                    self.assertAlmostEqual(self.result("x.png").pixel(50, 0)[1], 0.5, delta=0.04)
 
     def test_several_sizes_are_what_one_by_one_gives(self):
         for kind in "jpeg", "png", "webp", "png-interlaced", "avif":
@@ -267,6 +290,14 @@ class Broken(ThumbCase):
             at = data.index(b"ispe") + 8
             data[at:at + 8] = struct.pack(">II", 40000, 25000)
             self.assert_refused(bytes(data))
+
+    def test_avif_frames_are_no_larger_than_declared(self):
+        if not has("avif"):
+            self.skipTest("built without libavif")
+        data = bytearray(self.bytes(self.image("avif", 4000, 2000)))
+        at = data.index(b"ispe") + 8
+        data[at:at + 8] = struct.pack(">II", 40, 20)
+        self.assert_refused(bytes(data))
 
     def test_below_the_limit_and_nothing_behind_it(self):
         # 16000 x 16000 are allowed; of these there are a few bytes.
@@ -379,6 +410,16 @@ class Broken(ThumbCase):
                 avif = self.bytes(self.image("avif"))
                 grown(avif + box * 10, True)
                 grown(avif + box * 500, False)
+            with self.subTest("avif's items"):
+                def items(n):
+                    found = b"".join(struct.pack(">I4sIIH4sB", 23, b"infe", 3 << 24, 10 + i, 0, b"Exif", 0)
+                                     for i in range(n))
+                    body = bytes(4) + struct.pack(">I4s8x4s13x", 33, b"hdlr", b"pict") + \
+                        struct.pack(">I4s4xH", 14, b"pitm", 10) + \
+                        struct.pack(">I4sII", 16 + len(found), b"iinf", 1 << 24, n) + found
+                    return avif[:32] + struct.pack(">I4s", 8 + len(body), b"meta") + body
+                self.assertIn("No AV1 items", grown(items(2000), False, 8 * MIB))
+                self.assertIn("describe the image", grown(items(200000), False, 8 * MIB))
 
     def test_damage_in_what_is_no_pixels_is_left_out(self):
         self.thumb(self.file(images.png(before=images.chunk(b"tEXt", b"a\0b", crc=1))))
@@ -410,7 +451,7 @@ class Broken(ThumbCase):
         names = [self.path(n) for n in ("pipe", "folder", "dangling", "missing", "link")]
         files, _, said = self.thumb(*names[:2], "/dev/zero", *names[2:], code=IMAGE)
         self.assertEqual([f["file"] for f in files if f["ok"]], [names[4]])
-        for word in "pipe, no", "folder, no", "device, no", "No such file":
+        for word in "pipe, not", "folder, not", "device, not", "No such file":
             self.assertIn(word, said)
         self.assertEqual(self.left(), ["link.png"])
 
@@ -522,6 +563,11 @@ class Outputs(ThumbCase):
         self.thumb(self.path("y.jpg"))
         self.assertEqual(self.bytes(self.path("x")), b"precious")
         self.assertEqual(self.bytes(os.path.join(self.out, "y.png")), first)
+        os.remove(os.path.join(self.out, "y.png"))
+        os.symlink(self.folder, os.path.join(self.out, "y.png"))
+        self.thumb(self.path("y.jpg"))
+        self.assertFalse(os.path.islink(os.path.join(self.out, "y.png")))
+        self.assertEqual(self.bytes(os.path.join(self.out, "y.png")), first)
 
     def test_names(self):
         good = self.image("jpeg")
@@ -549,6 +595,14 @@ class Outputs(ThumbCase):
                                         preexec_fn=limit)
                 self.assertIn("too large", said.lower())
                 self.assertEqual(self.left(), [])
+
+    def test_formats_have_largest_sizes(self):
+        for format, most in ("webp", 16383), ("jpeg", 65500):
+            if has(format):
+                for width, code in (most, 0), (most + 1, STORAGE):
+                    path = self.file(images.png(width, 1, rows=bytes(width + 1)), "wide")
+                    _, _, said = self.thumb(path, format=format, size="65535x9", code=code)
+                self.assertIn("too many", said)
 
     def test_the_folder(self):
         path = self.image("jpeg")
@@ -624,11 +678,10 @@ class Talking(ThumbCase):
         with open("/dev/full", "w") as full:
             self.run_thumb(*paths, "-o", self.out, "-s", "30x30", code=INTERNAL, stdout=full)
 
-    def test_a_bar_on_a_terminal(self):
-        paths = [self.image("jpeg", name="n%d" % i) for i in range(4)] + [self.path("none")]
+    def on_a_terminal(self, *arguments, code=0, both=False):
         ours, theirs = pty.openpty()
-        process = subprocess.Popen([THUMB, *paths, "-o", self.out, "-s", "9x9"],
-                                   stdout=subprocess.DEVNULL, stderr=theirs)
+        process = subprocess.Popen([THUMB, *arguments], stderr=theirs,
+                                   stdout=theirs if both else subprocess.DEVNULL)
         os.close(theirs)
         said = b""
         try:
@@ -640,9 +693,20 @@ class Talking(ThumbCase):
         except OSError:  # that is how a terminal ends
             pass
         os.close(ours)
-        self.assertEqual(process.wait(20), IMAGE)
+        self.assertEqual(process.wait(20), code)
+        return said
+
+    def test_a_bar_on_a_terminal(self):
+        paths = [self.image("jpeg", name="n%d" % i) for i in range(4)] + [self.path("none")]
+        said = self.on_a_terminal(*paths, "-o", self.out, "-s", "9x9", code=IMAGE)
         self.assertIn(b"5/5 [" + b"#" * 30 + b"]", said)
         self.assertIn(b"1 failed", said)
+        # Where lines are to be read there, it is not in between.
+        said = self.on_a_terminal(*paths[:4], "-o", self.out, "-s", "9x9", "--json", both=True)
+        self.assertEqual(len([json.loads(line) for line in said.splitlines()]), 5)
+        said = self.on_a_terminal(paths[0], "--decode", "--repeat", "3", both=True)
+        self.assertEqual(len(said.splitlines()), 3)
+        self.assertIn(b" ms, ", said)
 
 
 if __name__ == "__main__":
